@@ -1,0 +1,45 @@
+# Thin: CMake does the work (presets in CMakePresets.json), scripts/ hold what takes more than a line.
+# JOBS: how many compilers and tests at once.
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+DEMO_DIR ?= /usr/include
+export JOBS
+
+.PHONY: all build demo test bench campaign install deps lint coverage analyze clean
+
+all: build
+
+deps:
+	@scripts/deps
+
+build:
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) --log-level=WARNING
+	@cmake --build --preset release -j $(JOBS)
+	@ln -sfn release/lk build/lk
+
+demo: deps build
+	build/lk storm --demo --html build/storm.html $(DEMO_DIR)
+
+test: deps build
+	@scripts/test
+
+bench: deps build
+	build/lk bench
+
+campaign: deps build
+	@scripts/campaign
+
+install: build
+	cmake --install build/release
+
+lint: deps
+	@scripts/test lint
+
+analyze: deps
+	@scripts/test analyze
+
+coverage: deps
+	@scripts/coverage
+
+clean:
+	rm -rf build

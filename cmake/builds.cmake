@@ -1,0 +1,65 @@
+# Which build this is: the seam's form, sanitizers, coverage, warnings.  Presets set these.
+set(LATCHKEY_BUILD release CACHE STRING
+    "Form of the seam: release (hardware), kill (stops at the n-th step), model (the checker's)")
+set_property(CACHE LATCHKEY_BUILD PROPERTY STRINGS release kill model)
+set(LATCHKEY_SANITIZE "" CACHE STRING "Value of -fsanitize=, or empty")
+option(LATCHKEY_COVERAGE "Count executed lines" OFF)
+option(LATCHKEY_WERROR "Warnings are errors" OFF)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_C_FLAGS_RELEASE "-O2")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+set(CMAKE_C_FLAGS_DEBUG "-O1 -g -fno-omit-frame-pointer")
+
+find_program(LATCHKEY_CCACHE ccache)
+mark_as_advanced(LATCHKEY_CCACHE)
+if(LATCHKEY_CCACHE AND NOT CMAKE_C_COMPILER_LAUNCHER)
+    set(CMAKE_C_COMPILER_LAUNCHER "${LATCHKEY_CCACHE}")
+endif()
+
+# Empty, so that a file may define it again for itself without a warning.
+add_compile_definitions($<$<COMPILE_LANGUAGE:C>:_GNU_SOURCE=>)
+
+if(LATCHKEY_BUILD STREQUAL "kill")
+    add_compile_definitions(LK_BUILD_KILL=1)
+elseif(LATCHKEY_BUILD STREQUAL "model")
+    # The instrumentation without its run time: the checker defines the __tsan_ functions.
+    add_compile_definitions(LK_BUILD_MODEL=1)
+    add_compile_options(-fsanitize=thread)
+elseif(NOT LATCHKEY_BUILD STREQUAL "release")
+    message(FATAL_ERROR "LATCHKEY_BUILD is '${LATCHKEY_BUILD}': release, kill or model")
+endif()
+
+set(LATCHKEY_INSTRUMENTED OFF)
+if(LATCHKEY_SANITIZE)
+    set(LATCHKEY_INSTRUMENTED ON)
+    add_compile_options(-fsanitize=${LATCHKEY_SANITIZE} -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=${LATCHKEY_SANITIZE})
+    if(LATCHKEY_SANITIZE MATCHES "undefined")
+        add_compile_options(-fno-sanitize-recover=all)
+    endif()
+endif()
+if(LATCHKEY_COVERAGE)
+    set(LATCHKEY_INSTRUMENTED ON)
+    add_compile_options(--coverage -fprofile-update=atomic)
+    add_link_options(--coverage)
+endif()
+
+set(LATCHKEY_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes
+    -Wmissing-prototypes -Wvla)
+set(LATCHKEY_TEST_WARNINGS -Wall -Wextra -Wshadow -Wstrict-prototypes)
+if(LATCHKEY_WERROR)
+    list(APPEND LATCHKEY_WARNINGS -Werror)
+    list(APPEND LATCHKEY_TEST_WARNINGS -Werror)
+endif()
+# gcc: TSan cannot see fences.  ORDERING.md lists the one that is there and why it is sound.
+if(LATCHKEY_SANITIZE MATCHES "thread" OR LATCHKEY_BUILD STREQUAL "model")
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        list(APPEND LATCHKEY_WARNINGS -Wno-tsan)
+    endif()
+endif()

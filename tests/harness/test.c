@@ -300,9 +300,9 @@ static int run_case(const struct t_case *c)
     bool ended = pid > 0 && wait_for_end(pid, &status);
     if (!ended)
         show_time_is_over();
-    bool failed = !ended || page->failures != 0;
-    bool stray = !failed && look_for_strays();
+    bool stray = ended && page->failures == 0 && look_for_strays();
     (void)t_descendants_kill(getpid());
+    bool failed = page->failures != 0; /* read when nobody is left to fail */
     remove_tmpdir();
 
     char reason[128] = "";

@@ -42,6 +42,31 @@ int cli_help(const char *text);
 /* Flush stdout; what could not be written (full disk, closed pipe) turns CLI_OK into CLI_CANNOT. */
 int cli_finish(int code);
 
+/* An option of a command: "--name", "-x" if letter is one, with an argument if metavar is not NULL. */
+struct cli_option {
+    int letter; /* what cli_args_next() returns; above 127 = no short form */
+    const char *name, *metavar, *help;
+};
+
+/* Walks through the arguments; options and words may be mixed, "--" ends the options, "-" and negative
+ * numbers are words.  Set argc, argv, options, n_options; the rest is zero. */
+struct cli_args {
+    int argc;
+    char **argv;
+    const struct cli_option *options;
+    size_t n_options;
+    const char *value; /* argument of the option just returned */
+    char **words;      /* after the end: what was no option (argv is put in order for it) */
+    int n_words;
+    int index_;
+    const char *letters_;
+    bool only_words_;
+};
+/* The next option's letter, 0 at the end, -1 after a message about an option that is none. */
+int cli_args_next(struct cli_args *a);
+/* One line a piece, for --help. */
+void cli_print_options(const struct cli_option *options, size_t n);
+
 /* Parse "10", "4k", "64M", "1G" (powers of 1024) / "150ms", "2s", "5m", "1h", "3d", plain = seconds
  * / a decimal count within [min, max].  False and a message on stderr naming `option` if it is not. */
 bool cli_parse_size(const char *option, const char *text, uint64_t *bytes);
@@ -70,6 +95,25 @@ void cli_progress_begin(struct cli_progress *p, const char *title, uint64_t tota
 void cli_progress_show(struct cli_progress *p, uint64_t done, const char *note);
 void cli_progress_end(struct cli_progress *p);
 
+/* Bytes on the heap.  free(data). */
+struct cli_bytes {
+    unsigned char *data;
+    size_t size;
+};
+
+/* Write bytes as one line of text that only these bytes give: printable characters (UTF-8) stay, a
+ * backslash is \\, the rest \n \r \t or \xHH. */
+void cli_put_escaped(FILE *out, const void *data, size_t size);
+/* The same as a string on the heap (NULL: out of memory). */
+char *cli_escaped(const void *data, size_t size);
+/* Back from that, from hexadecimal digits (white space between them is passed over), from base64.
+ * False if the text is none or memory is short. */
+bool cli_unescape(const char *text, struct cli_bytes *out);
+bool cli_unhex(const char *text, struct cli_bytes *out);
+bool cli_unbase64(const char *text, struct cli_bytes *out);
+/* Everything from `in` to its end; false (errno says why) if that fails. */
+bool cli_read_all(FILE *in, struct cli_bytes *out);
+
 /* CLOCK_MONOTONIC in ns. */
 uint64_t cli_now_ns(void);
 
@@ -78,5 +122,7 @@ struct json_t;
 void cli_json_print(struct json_t *root);
 /* The same on one line, flushed: a stream of objects. */
 void cli_json_line(struct json_t *root);
+/* object[name] = the bytes as a string if they are UTF-8, else object[name + "_base64"]. */
+void cli_json_set_bytes(struct json_t *object, const char *name, const void *data, size_t size);
 
 #endif

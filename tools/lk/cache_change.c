@@ -34,7 +34,7 @@ int cache_create(struct cache_call *call)
     lk_cache_options_of(call->c, &o);
     if (call->json) {
         json_t *root = cache_options_json(&o);
-        json_object_set_new(root, "name", json_string(call->name));
+        cli_json_set_bytes(root, "name", call->name, strlen(call->name));
         json_object_set_new(root, "made", json_boolean(made));
         cli_json_print(root);
     } else if (!call->quiet) {

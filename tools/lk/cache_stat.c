@@ -96,7 +96,7 @@ int cache_stat(struct cache_call *call)
     }
     json_t *root = cache_stat_json(&s);
     uint64_t gets = s.hits + s.misses;
-    json_object_set_new(root, "name", json_string(call->name));
+    cli_json_set_bytes(root, "name", call->name, strlen(call->name));
     json_object_set_new(root, "hit_ratio",
                         gets > 0 ? json_real((double)s.hits / (double)gets) : json_null());
     json_object_set_new(root, "options", cache_options_json(&o));
@@ -130,33 +130,44 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* The name in 24 columns, with nothing in it that moves a cursor. */
+static void print_name(const char *name)
+{
+    char *shown = cli_escaped(name, strlen(name));
+    printf("%-24s ", shown != NULL ? shown : "?");
+    free(shown);
+}
+
 /* One segment: a cache, plain memory, or why it cannot be opened. */
 static void print_segment(const char *name, json_t *list)
 {
     char a[32], b[32], c[32];
     lk_cache *cache;
     lk_seg *seg;
-    json_t *row = json_pack("{s:s}", "name", name);
+    json_t *row = json_object();
+    cli_json_set_bytes(row, "name", name, strlen(name));
+    if (list == NULL)
+        print_name(name);
     int rc = lk_cache_open(&cache, name, &(struct lk_cache_options){.flags = LK_CACHE_READ_ONLY});
     struct lk_cache_stat s;
     if (rc == 0 && (rc = lk_cache_stat(cache, &s)) == 0) {
         json_object_set_new(row, "kind", json_string("cache"));
         json_object_set_new(row, "stat", cache_stat_json(&s));
         if (list == NULL)
-            printf("%-24s cache   %10s %10s %14s\n", name, cli_size(a, s.used_bytes),
+            printf("cache   %10s %10s %14s\n", cli_size(a, s.used_bytes),
                    cli_size(b, s.capacity_bytes), cli_count(c, s.entries));
         lk_cache_close(cache);
     } else if (rc == LK_EKIND && (rc = lk_seg_open(&seg, name)) == 0) {
         json_object_set_new(row, "kind", json_string("memory"));
         json_object_set_new(row, "size_bytes", json_integer((json_int_t)lk_seg_size(seg)));
         if (list == NULL)
-            printf("%-24s memory  %10s %10s %14s\n", name, "-", cli_size(b, lk_seg_size(seg)), "-");
+            printf("memory  %10s %10s %14s\n", "-", cli_size(b, lk_seg_size(seg)), "-");
         lk_seg_close(seg);
     } else {
         json_object_set_new(row, "kind", json_string("error"));
         json_object_set_new(row, "error", json_string(lk_strerror(rc)));
         if (list == NULL)
-            printf("%-24s -       %s\n", name, lk_strerror(rc));
+            printf("-       %s\n", lk_strerror(rc));
     }
     if (list != NULL)
         json_array_append(list, row);

@@ -56,7 +56,7 @@ static void verify_open(struct verify *v, unsigned flags)
 void verify_segment(struct verify *v)
 {
     verify_open(v, LK_CACHE_READ_ONLY);
-    if (v->rc == EAGAIN) /* a shard stayed busy: lock it for the moment of copying it */
+    if (v->rc == EAGAIN && v->problems == 0) /* a shard stayed busy: lock it for the moment of copying it */
         verify_open(v, 0);
 }
 
@@ -96,7 +96,8 @@ void verify_print(const struct verify *v)
 struct json_t *verify_json(struct verify *v)
 {
     bool sound = verify_code(v) == CLI_OK;
-    json_t *row = json_pack("{s:s, s:b, s:o}", "name", v->name, "sound", sound, "problems", v->list);
+    json_t *row = json_pack("{s:b, s:o}", "sound", sound, "problems", v->list);
+    cli_json_set_bytes(row, "name", v->name, strlen(v->name));
     v->list = NULL;
     if (v->kind != NULL)
         json_object_set_new(row, "kind", json_string(v->kind));

@@ -19,7 +19,8 @@ const struct cache_action cache_actions[] = {
      cache_create, 0, 0,
      BIT(O_SIZE) | BIT(O_SHARDS) | BIT(O_TTL) | BIT(O_GRANULE) | BIT(O_ENTRY) | BIT(O_THREADS) |
          BIT(O_CHECKSUM) | BIT(O_EXCLUSIVE) | BIT(O_QUIET) | BIT(O_JSON) | BIT(O_HELP)},
-    {"get", "NAME KEY", "Write the value to standard output, byte for byte (in a terminal, a line).",
+    {"get", "NAME KEY",
+     "Write the value to standard output, byte for byte (in a terminal, a line).",
      "0 found, 1 absent or expired, " EXIT_OPEN, cache_get, TAKES_KEY | OPENS, 0,
      KEY_OPTIONS | COMMON | BIT(O_READ_ONLY) | BIT(O_QUIET) | BIT(O_JSON)},
     {"set", "NAME KEY [VALUE]",
@@ -50,8 +51,8 @@ const struct cache_action cache_actions[] = {
     {"each", "NAME", "As list NAME: the entries of a cache.", "0 done, " EXIT_OPEN, cache_each,
      OPENS_TO_READ, 0,
      BIT(O_PREFIX) | BIT(O_ESCAPED) | BIT(O_LONG) | BIT(O_VALUES) | BIT(O_JSON) | BIT(O_HELP)},
-    {"stat", "NAME", "What the cache holds and has done since it was made.",
-     "0 done, " EXIT_OPEN, cache_stat, OPENS_TO_READ, 0, BIT(O_JSON) | BIT(O_HELP)},
+    {"stat", "NAME", "What the cache holds and has done since it was made.", "0 done, " EXIT_OPEN,
+     cache_stat, OPENS_TO_READ, 0, BIT(O_JSON) | BIT(O_HELP)},
     {"once", "NAME KEY COMMAND [ARGUMENT...]",
      "Write the cached value, or run COMMAND and cache what it prints.  Of several\n"
      "that ask at once, one runs it and the others wait for its value.",
@@ -112,12 +113,14 @@ int cache_answer(const struct cache_call *call, const struct cli_bytes *key, int
         return cli_usage("key '%s' has %zu bytes; 1 to %u can be stored", text, key->size,
                          LK_CACHE_KEY_MAX);
     case LK_ECHANGED:
-        return call->quiet ? CLI_PROBLEM
-                           : cli_fail(CLI_PROBLEM, "%s: key '%s': %s", call->name, text,
-                                      lk_strerror(rc));
+        return call->quiet
+                   ? CLI_PROBLEM
+                   : cli_fail(CLI_PROBLEM, "%s: key '%s': %s", call->name, text, lk_strerror(rc));
     case E2BIG:
-        return cli_fail(CLI_PROBLEM, "%s: key '%s': the value is too large for this cache "
-                        "(a quarter of a shard is the most)", call->name, text);
+        return cli_fail(CLI_PROBLEM,
+                        "%s: key '%s': the value is too large for this cache "
+                        "(a quarter of a shard is the most)",
+                        call->name, text);
     case LK_ENOTNUM:
     case LK_ECORRUPT:
     case ETIMEDOUT:

@@ -11,13 +11,17 @@ static const struct cli_option all_options[O_COUNT] = {
     [O_SIZE] = {'s', "size", "BYTES", "capacity of entries, like 64M (default 64M)"},
     [O_SHARDS] = {LONG(O_SHARDS), "shards", "N", "1..1024 (default one per MiB, at most 64)"},
     [O_TTL] = {'t', "ttl", "TIME", "time to live, like 90s, 5m, 1h, 'never' (bare: seconds)"},
-    [O_GRANULE] = {LONG(O_GRANULE), "granule", "BYTES", "unit of allocation, 32..4096 (default 48)"},
-    [O_ENTRY] = {LONG(O_ENTRY), "entry", "BYTES", "average key + value, sizes the index (default 96)"},
+    [O_GRANULE] = {LONG(O_GRANULE), "granule", "BYTES",
+                   "unit of allocation, 32..4096 (default 48)"},
+    [O_ENTRY] = {LONG(O_ENTRY), "entry", "BYTES",
+                 "average key + value, sizes the index (default 96)"},
     [O_THREADS] = {LONG(O_THREADS), "threads", "N", "threads attached at once (default 128)"},
     [O_CHECKSUM] = {LONG(O_CHECKSUM), "checksum", NULL, "keep a CRC32C of every entry"},
     [O_EXCLUSIVE] = {'x', "exclusive", NULL, "fail if it is there already"},
-    [O_TIMEOUT] = {LONG(O_TIMEOUT), "timeout", "TIME", "longest wait for a live holder (default: none)"},
-    [O_KEY_FILE] = {LONG(O_KEY_FILE), "key-file", "FILE", "the key is what FILE holds ('-': stdin)"},
+    [O_TIMEOUT] = {LONG(O_TIMEOUT), "timeout", "TIME",
+                   "longest wait for a live holder (default: none)"},
+    [O_KEY_FILE] = {LONG(O_KEY_FILE), "key-file", "FILE",
+                    "the key is what FILE holds ('-': stdin)"},
     [O_KEY_HEX] = {LONG(O_KEY_HEX), "key-hex", "HEX", "the key in hexadecimal digits"},
     [O_ESCAPED] = {'e', "escaped", NULL, "keys and prefix are written as list shows them"},
     [O_VERSION] = {LONG(O_VERSION), "if-version", "N", "the version that the entry must have"},
@@ -154,24 +158,50 @@ static bool take_value(struct cache_call *call, int letter, const char *value)
     }
 }
 
-static bool take_option(struct cache_call *call, int letter, const char *value,
-                        const char **prefix)
+static bool take_option(struct cache_call *call, int letter, const char *value, const char **prefix)
 {
     switch (letter) {
-    case LONG(O_CHECKSUM): call->options.checksum = 1; return true;
-    case LONG(O_KEY_FILE): call->key_file = value; return true;
-    case LONG(O_KEY_HEX): call->key_hex = value; return true;
-    case LONG(O_VALUES): call->values = true; return true;
-    case LONG(O_NAMES): call->names = true; return true;
-    case 'p': *prefix = value; return true;
-    case 'x': call->exclusive = true; return true;
-    case 'e': call->escaped = true; return true;
-    case 'l': call->details = true; return true;
-    case 'r': call->read_only = true; return true;
-    case 'f': call->force = true; return true;
-    case 'q': call->quiet = true; return true;
-    case 'j': call->json = true; return true;
-    default: return take_value(call, letter, value);
+    case LONG(O_CHECKSUM):
+        call->options.checksum = 1;
+        return true;
+    case LONG(O_KEY_FILE):
+        call->key_file = value;
+        return true;
+    case LONG(O_KEY_HEX):
+        call->key_hex = value;
+        return true;
+    case LONG(O_VALUES):
+        call->values = true;
+        return true;
+    case LONG(O_NAMES):
+        call->names = true;
+        return true;
+    case 'p':
+        *prefix = value;
+        return true;
+    case 'x':
+        call->exclusive = true;
+        return true;
+    case 'e':
+        call->escaped = true;
+        return true;
+    case 'l':
+        call->details = true;
+        return true;
+    case 'r':
+        call->read_only = true;
+        return true;
+    case 'f':
+        call->force = true;
+        return true;
+    case 'q':
+        call->quiet = true;
+        return true;
+    case 'j':
+        call->json = true;
+        return true;
+    default:
+        return take_value(call, letter, value);
     }
 }
 
@@ -196,7 +226,8 @@ static int key_from_file(struct cache_call *call)
     int why = errno;
     if (in != NULL && !standard)
         fclose(in);
-    return read ? CLI_OK : cli_fail(CLI_CANNOT, "--key-file: %s: %s", call->key_file, strerror(why));
+    return read ? CLI_OK
+                : cli_fail(CLI_CANNOT, "--key-file: %s: %s", call->key_file, strerror(why));
 }
 
 /* The key, from the option that gives it or from the first word behind the name. */
@@ -263,7 +294,9 @@ bool cache_parse(struct cache_call *call, int argc, char **argv, int *code)
     snprintf(message_name, sizeof message_name, "cache %s", call->action->name);
     cli_set_name(message_name);
 
-    struct cli_args args = {.argc = argc - 1, .argv = argv + 1, .options = options,
+    struct cli_args args = {.argc = argc - 1,
+                            .argv = argv + 1,
+                            .options = options,
                             .n_options = options_of(call->action, options)};
     const char *prefix = "";
     int letter;

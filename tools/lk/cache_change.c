@@ -39,9 +39,8 @@ int cache_create(struct cache_call *call)
         cli_json_print(root);
     } else if (!call->quiet) {
         char size[32];
-        printf("%s: %s, %s in %" PRIu32 " shard%s\n", call->name,
-               made ? "made" : "there already", cli_size(size, o.capacity_bytes), o.shards,
-               o.shards == 1 ? "" : "s");
+        printf("%s: %s, %s in %" PRIu32 " shard%s\n", call->name, made ? "made" : "there already",
+               cli_size(size, o.capacity_bytes), o.shards, o.shards == 1 ? "" : "s");
     }
     return CLI_OK;
 }
@@ -96,8 +95,8 @@ int cache_store(struct cache_call *call)
 
 int cache_delete(struct cache_call *call)
 {
-    int code = cache_answer(call, &call->key,
-                            lk_cache_delete(call->c, call->key.data, call->key.size));
+    int code =
+        cache_answer(call, &call->key, lk_cache_delete(call->c, call->key.data, call->key.size));
     for (int i = 0; i < call->n_words && code <= CLI_PROBLEM; i++) {
         struct cli_bytes key;
         if (!cache_word_bytes(call, "key", call->words[i], &key))

@@ -41,9 +41,30 @@ struct cache_action {
 };
 
 enum cache_option {
-    O_SIZE, O_SHARDS, O_TTL, O_GRANULE, O_ENTRY, O_THREADS, O_CHECKSUM, O_EXCLUSIVE, O_TIMEOUT,
-    O_KEY_FILE, O_KEY_HEX, O_ESCAPED, O_VERSION, O_INITIAL, O_PREFIX, O_LONG, O_VALUES, O_NAMES,
-    O_READ_ONLY, O_FORCE, O_QUIET, O_JSON, O_HELP, O_COUNT
+    O_SIZE,
+    O_SHARDS,
+    O_TTL,
+    O_GRANULE,
+    O_ENTRY,
+    O_THREADS,
+    O_CHECKSUM,
+    O_EXCLUSIVE,
+    O_TIMEOUT,
+    O_KEY_FILE,
+    O_KEY_HEX,
+    O_ESCAPED,
+    O_VERSION,
+    O_INITIAL,
+    O_PREFIX,
+    O_LONG,
+    O_VALUES,
+    O_NAMES,
+    O_READ_ONLY,
+    O_FORCE,
+    O_QUIET,
+    O_JSON,
+    O_HELP,
+    O_COUNT
 };
 
 extern const struct cache_action cache_actions[];

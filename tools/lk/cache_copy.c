@@ -93,8 +93,9 @@ int cache_import(struct cache_call *call)
             code = cli_fail(CLI_PROBLEM, "standard input, line %s: no entry (JSON with key, value)",
                             cli_count(number, count));
         else if (rc == EINVAL)
-            code = cli_fail(CLI_PROBLEM, "standard input, line %s: the key has no or too many bytes",
-                            cli_count(number, count));
+            code =
+                cli_fail(CLI_PROBLEM, "standard input, line %s: the key has no or too many bytes",
+                         cli_count(number, count));
         else
             code = cache_answer(call, &key, rc);
         free(key.data);

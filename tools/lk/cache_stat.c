@@ -12,17 +12,33 @@ struct json_t *cache_stat_json(const struct lk_cache_stat *s)
         const char *name;
         uint64_t value;
     } fields[] = {
-        {"entries", s->entries}, {"used_bytes", s->used_bytes},
-        {"capacity_bytes", s->capacity_bytes}, {"segment_bytes", s->segment_bytes},
-        {"hits", s->hits}, {"misses", s->misses}, {"sets", s->sets}, {"deletes", s->deletes},
-        {"evictions", s->evictions}, {"expirations", s->expirations},
-        {"index_full", s->index_full}, {"promotions", s->promotions},
-        {"ghost_hits", s->ghost_hits}, {"fragmented", s->fragmented}, {"leases", s->leases},
-        {"lease_waits", s->lease_waits}, {"lease_deaths", s->lease_deaths},
-        {"leases_held", s->leases_held}, {"deaths", s->deaths}, {"repairs", s->repairs},
-        {"lock_waits", s->lock_waits}, {"backstops", s->backstops}, {"shards", s->shards},
-        {"shards_locked", s->shards_locked}, {"shards_dead", s->shards_dead},
-        {"threads", s->threads}, {"threads_dead", s->threads_dead},
+        {"entries", s->entries},
+        {"used_bytes", s->used_bytes},
+        {"capacity_bytes", s->capacity_bytes},
+        {"segment_bytes", s->segment_bytes},
+        {"hits", s->hits},
+        {"misses", s->misses},
+        {"sets", s->sets},
+        {"deletes", s->deletes},
+        {"evictions", s->evictions},
+        {"expirations", s->expirations},
+        {"index_full", s->index_full},
+        {"promotions", s->promotions},
+        {"ghost_hits", s->ghost_hits},
+        {"fragmented", s->fragmented},
+        {"leases", s->leases},
+        {"lease_waits", s->lease_waits},
+        {"lease_deaths", s->lease_deaths},
+        {"leases_held", s->leases_held},
+        {"deaths", s->deaths},
+        {"repairs", s->repairs},
+        {"lock_waits", s->lock_waits},
+        {"backstops", s->backstops},
+        {"shards", s->shards},
+        {"shards_locked", s->shards_locked},
+        {"shards_dead", s->shards_dead},
+        {"threads", s->threads},
+        {"threads_dead", s->threads_dead},
         {"threads_max", s->threads_max},
     };
     json_t *root = json_object();
@@ -33,11 +49,10 @@ struct json_t *cache_stat_json(const struct lk_cache_stat *s)
 
 struct json_t *cache_options_json(const struct lk_cache_options *o)
 {
-    json_t *root = json_pack("{s:I, s:i, s:i, s:i, s:i, s:b}",
-                             "capacity_bytes", (json_int_t)o->capacity_bytes,
-                             "shards", (int)o->shards, "granule_bytes", (int)o->granule_bytes,
-                             "entry_bytes", (int)o->entry_bytes, "threads", (int)o->threads,
-                             "checksum", (int)o->checksum);
+    json_t *root =
+        json_pack("{s:I, s:i, s:i, s:i, s:i, s:b}", "capacity_bytes", (json_int_t)o->capacity_bytes,
+                  "shards", (int)o->shards, "granule_bytes", (int)o->granule_bytes, "entry_bytes",
+                  (int)o->entry_bytes, "threads", (int)o->threads, "checksum", (int)o->checksum);
     bool never = o->ttl_ns == 0 || o->ttl_ns == LK_TTL_NEVER;
     json_object_set_new(root, "ttl_ns", never ? json_null() : json_integer((json_int_t)o->ttl_ns));
     return root;

@@ -157,9 +157,9 @@ static uint64_t unit_ns(const char *unit)
         const char *name;
         uint64_t ns;
     } units[] = {
-        {"", 1000000000u},  {"ns", 1u},           {"us", 1000u},
-        {"ms", 1000000u},   {"s", 1000000000u},   {"m", 60000000000u},
-        {"min", 60000000000u}, {"h", 3600000000000u}, {"d", 86400000000000u},
+        {"", 1000000000u},      {"ns", 1u},          {"us", 1000u},         {"ms", 1000000u},
+        {"s", 1000000000u},     {"m", 60000000000u}, {"min", 60000000000u}, {"h", 3600000000000u},
+        {"d", 86400000000000u},
     };
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
         if (strcmp(units[i].name, unit) == 0)
@@ -248,8 +248,8 @@ const char *cli_span(char buf[32], uint64_t ns)
         double ns, until;
         const char *name;
     } units[] = {
-        {1, 999.5, "ns"}, {1e3, 999.5e3, "us"}, {1e6, 999.5e6, "ms"},
-        {1e9, 120e9, "s"}, {60e9, 120 * 60e9, "min"}, {3600e9, 48 * 3600e9, "h"},
+        {1, 999.5, "ns"},      {1e3, 999.5e3, "us"},      {1e6, 999.5e6, "ms"},
+        {1e9, 120e9, "s"},     {60e9, 120 * 60e9, "min"}, {3600e9, 48 * 3600e9, "h"},
         {86400e9, 1e300, "d"},
     };
     size_t i = 0;
@@ -316,8 +316,7 @@ static void progress_text(const struct cli_progress *p, uint64_t done, uint64_t 
     size_t used = 0;
     buf[0] = '\0';
     if (p->total > 0)
-        used += (size_t)snprintf(buf, capacity, "%3.0f%%",
-                                 100.0 * (double)done / (double)p->total);
+        used += (size_t)snprintf(buf, capacity, "%3.0f%%", 100.0 * (double)done / (double)p->total);
     if (p->unit == NULL || p->unit[0] != '\0')
         used += (size_t)snprintf(buf + used, capacity - used, "  %s%s%s/s",
                                  cli_count(number, (uint64_t)rate), p->unit != NULL ? " " : "",

@@ -11,10 +11,10 @@
 
 /* Exit codes of every command; --help lists them. */
 enum cli_exit {
-    CLI_OK = 0,      /* done; sound; found */
-    CLI_PROBLEM = 1, /* a problem was found; the key is absent; a condition did not hold */
-    CLI_USAGE = 2,   /* bad usage: nothing was done */
-    CLI_CANNOT = 3,  /* the segment or a file could not be opened or made */
+    CLI_OK = 0,        /* done; sound; found */
+    CLI_PROBLEM = 1,   /* a problem was found; the key is absent; a condition did not hold */
+    CLI_USAGE = 2,     /* bad usage: nothing was done */
+    CLI_CANNOT = 3,    /* the segment or a file could not be opened or made */
     CLI_STOPPED = 130, /* ended by SIGINT or SIGTERM, cleanly */
 };
 

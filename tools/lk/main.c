@@ -18,8 +18,8 @@ static const struct command {
     const char *name;
     cli_command_fn *run;
 } commands[] = {
-    {"cache", cmd_cache},   {"top", cmd_top},     {"verify", cmd_verify},
-    {"repair", cmd_repair}, {"bench", cmd_bench}, {"storm", cmd_storm},
+    {"cache", cmd_cache},           {"top", cmd_top},     {"verify", cmd_verify},
+    {"repair", cmd_repair},         {"bench", cmd_bench}, {"storm", cmd_storm},
     {"completion", cmd_completion},
 };
 

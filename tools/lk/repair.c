@@ -22,10 +22,12 @@ static int help(void)
     fputs("usage: lk repair [options] SEGMENT\n"
           "Lock each shard whose last holder died and rebuild what can be derived (lists, counts,\n"
           "free space), drop entries that contradict themselves, then verify.  The next writer of\n"
-          "a shard does the same by itself; live processes may go on meanwhile.\n\n", stdout);
+          "a shard does the same by itself; live processes may go on meanwhile.\n\n",
+          stdout);
     cli_print_options(options, N_OPTIONS);
     fputs("\nexit: 0 sound, 1 a problem is left or a shard stayed locked, 2 bad usage,\n"
-          "      3 the segment cannot be opened\n", stdout);
+          "      3 the segment cannot be opened\n",
+          stdout);
     return CLI_OK;
 }
 
@@ -96,20 +98,24 @@ static int repair_segment(const char *name, uint64_t timeout_ns, bool all, bool 
 
 int cmd_repair(int argc, char **argv)
 {
-    struct cli_args args = {.argc = argc, .argv = argv, .options = options,
-                            .n_options = N_OPTIONS};
+    struct cli_args args = {.argc = argc, .argv = argv, .options = options, .n_options = N_OPTIONS};
     uint64_t timeout_ns = DEFAULT_TIMEOUT_NS;
     bool all = false, json = false;
     int letter;
     while ((letter = cli_args_next(&args)) > 0) {
         switch (letter) {
-        case 'a': all = true; break;
-        case 'j': json = true; break;
+        case 'a':
+            all = true;
+            break;
+        case 'j':
+            json = true;
+            break;
         case 't':
             if (!cli_parse_time("--timeout", args.value, &timeout_ns))
                 return CLI_USAGE;
             break;
-        default: return help();
+        default:
+            return help();
         }
     }
     if (letter < 0)

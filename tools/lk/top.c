@@ -21,14 +21,16 @@ static int help(void)
 {
     fputs("usage: lk top [options]\n"
           "Watch all segments of the user: rates, hit ratio, fill, threads, locks, deaths.\n"
-          "Attaches read-only: creates nothing, disturbs nobody.\n\n", stdout);
+          "Attaches read-only: creates nothing, disturbs nobody.\n\n",
+          stdout);
     cli_print_options(options, N_OPTIONS);
     fputs("\nkeys: q quit, up down choose, s sort by name, gets, sets, used,\n"
           "      + - interval, space refresh\n"
           "columns: THREADS attached and live, DEAD not yet reused; shards LOCKED, ORPHAN (by a\n"
           "      dead holder; the next writer repairs); DEATHS in a lock, REPAIRS of shards;\n"
           "      BACKSTOPS: sleeps that only a timer ended, 0 if all is well\n"
-          "exit: 0 ended by q or done, 2 bad usage, 3 cannot, 130 interrupted\n", stdout);
+          "exit: 0 ended by q or done, 2 bad usage, 3 cannot, 130 interrupted\n",
+          stdout);
     return CLI_OK;
 }
 
@@ -77,8 +79,7 @@ static int top_stream(struct top *t, uint64_t count, bool json)
 
 int cmd_top(int argc, char **argv)
 {
-    struct cli_args args = {.argc = argc, .argv = argv, .options = options,
-                            .n_options = N_OPTIONS};
+    struct cli_args args = {.argc = argc, .argv = argv, .options = options, .n_options = N_OPTIONS};
     uint64_t interval_ns = 1000000000u, count = 0;
     bool plain = false, json = false;
     int letter;
@@ -92,10 +93,18 @@ int cmd_top(int argc, char **argv)
             if (!cli_parse_count("--count", args.value, 1, UINT64_MAX, &count))
                 return CLI_USAGE;
             break;
-        case '1': count = 1; plain = true; break;
-        case 'p': plain = true; break;
-        case 'j': json = true; break;
-        default: return help();
+        case '1':
+            count = 1;
+            plain = true;
+            break;
+        case 'p':
+            plain = true;
+            break;
+        case 'j':
+            json = true;
+            break;
+        default:
+            return help();
         }
     }
     if (letter < 0)

@@ -16,13 +16,13 @@ struct top_row {
     char name[LK_SEG_NAME_MAX + 1];
     char shown[4 * LK_SEG_NAME_MAX + 1]; /* the name with nothing in it that moves a cursor */
     enum top_kind kind;
-    int rc;       /* why it is TOP_BROKEN */
-    lk_cache *c;  /* attached read-only while the name leads to the same file */
+    int rc;      /* why it is TOP_BROKEN */
+    lk_cache *c; /* attached read-only while the name leads to the same file */
     dev_t device;
     ino_t inode;
     uint64_t bytes; /* TOP_MEMORY: of the user's memory */
     struct lk_cache_stat now, before;
-    uint64_t now_ns, before_ns; /* 0: no such sample yet */
+    uint64_t now_ns, before_ns;  /* 0: no such sample yet */
     double history[TOP_HISTORY]; /* gets per second, newest last */
     size_t history_count;
     bool seen;

@@ -76,8 +76,7 @@ static void check_identity(const struct top *t, struct top_row *r)
 
 static void attach(struct top_row *r)
 {
-    r->rc = lk_cache_open(&r->c, r->name,
-                          &(struct lk_cache_options){.flags = LK_CACHE_READ_ONLY});
+    r->rc = lk_cache_open(&r->c, r->name, &(struct lk_cache_options){.flags = LK_CACHE_READ_ONLY});
     r->kind = TOP_CACHE;
     if (r->rc == 0)
         return;

@@ -143,7 +143,7 @@ static void draw_rows(struct view *v, int from, int to)
 /* The newest rates as blocks of eight heights. */
 static void draw_history(const struct view *v, const struct top_row *r, int y, int x)
 {
-    static const char *const blocks[] = {" ", "\u2581", "\u2582", "\u2583", "\u2584",
+    static const char *const blocks[] = {" ",      "\u2581", "\u2582", "\u2583", "\u2584",
                                          "\u2585", "\u2586", "\u2587", "\u2588"};
     static const char *const plain[] = {" ", "_", ".", "-", "-", "=", "=", "#", "#"};
     char text[32];
@@ -170,8 +170,8 @@ static void draw_history(const struct view *v, const struct top_row *r, int y, i
 static void draw_bar(const struct top_row *r, int y, int x)
 {
     char a[32], b[32];
-    double part = r->now.capacity_bytes > 0
-                      ? (double)r->now.used_bytes / (double)r->now.capacity_bytes : 0;
+    double part =
+        r->now.capacity_bytes > 0 ? (double)r->now.used_bytes / (double)r->now.capacity_bytes : 0;
     int width = COLS - x - 36;
     width = width > 40 ? 40 : width < 4 ? 4 : width;
     mvaddch(y, x, '[');
@@ -213,25 +213,25 @@ static void draw_counts(const struct lk_cache_stat *s, int y)
     attr_t bad = s->shards_dead > 0 ? colour(COLOUR_BAD) : A_NORMAL;
     attr_t warn = s->backstops > 0 ? colour(COLOUR_WARN) : A_NORMAL;
     const struct figure reads[] = {
-        {"entries", s->entries, 0}, {"hits", s->hits, 0}, {"misses", s->misses, 0},
-        {"leases", s->leases, 0}, {"held", s->leases_held, 0}, {"waits", s->lease_waits, 0},
+        {"entries", s->entries, 0}, {"hits", s->hits, 0},        {"misses", s->misses, 0},
+        {"leases", s->leases, 0},   {"held", s->leases_held, 0}, {"waits", s->lease_waits, 0},
     };
     const struct figure changes[] = {
-        {"sets", s->sets, 0}, {"deletes", s->deletes, 0}, {"evicted", s->evictions, 0},
-        {"expired", s->expirations, 0}, {"promoted", s->promotions, 0},
-        {"index full", s->index_full, 0},
+        {"sets", s->sets, 0},           {"deletes", s->deletes, 0},
+        {"evicted", s->evictions, 0},   {"expired", s->expirations, 0},
+        {"promoted", s->promotions, 0}, {"index full", s->index_full, 0},
     };
     const struct figure locks[] = {
-        {"shards", s->shards, 0}, {"locked", s->shards_locked, 0},
+        {"shards", s->shards, 0},          {"locked", s->shards_locked, 0},
         {"orphaned", s->shards_dead, bad}, {"waits", s->lock_waits, 0},
         {"backstops", s->backstops, warn},
     };
     const struct figure life[] = {
-        {"threads", s->threads, 0}, {"of", s->threads_max, 0}, {"dead", s->threads_dead, 0},
-        {"deaths in a lock", s->deaths, 0}, {"repairs", s->repairs, 0},
-        {"leases of the dead", s->lease_deaths, 0},
+        {"threads", s->threads, 0},   {"of", s->threads_max, 0},
+        {"dead", s->threads_dead, 0}, {"deaths in a lock", s->deaths, 0},
+        {"repairs", s->repairs, 0},   {"leases of the dead", s->lease_deaths, 0},
     };
-#define FIGURES(a) (a), sizeof (a) / sizeof (a)[0]
+#define FIGURES(a) (a), sizeof(a) / sizeof(a)[0]
     draw_figures(y, "reads", FIGURES(reads));
     draw_figures(y + 1, "changes", FIGURES(changes));
     draw_figures(y + 2, "locks", FIGURES(locks));
@@ -275,7 +275,8 @@ static void draw(struct view *v)
     if (panel)
         draw_panel(v, rows_end);
     look(A_DIM);
-    mvaddnstr(LINES - 1, 1, "q quit  up/down choose  s sort  +/- interval  space refresh", COLS - 2);
+    mvaddnstr(LINES - 1, 1, "q quit  up/down choose  s sort  +/- interval  space refresh",
+              COLS - 2);
     look(A_NORMAL);
     refresh();
 }
@@ -304,21 +305,40 @@ static bool on_key(struct view *v, int key)
     size_t page = LINES > 14 ? (size_t)LINES - 14 : 1;
     uint64_t *interval = &v->top->interval_ns;
     switch (key) {
-    case KEY_UP: case 'k': choose(v, v->chosen > 0 ? v->chosen - 1 : 0); return false;
-    case KEY_DOWN: case 'j': choose(v, v->chosen + 1); return false;
-    case KEY_PPAGE: choose(v, v->chosen > page ? v->chosen - page : 0); return false;
-    case KEY_NPAGE: choose(v, v->chosen + page); return false;
-    case KEY_HOME: choose(v, 0); return false;
-    case KEY_END: choose(v, SIZE_MAX); return false;
-    case '+': *interval = *interval * 2 < INTERVAL_MAX_NS ? *interval * 2 : INTERVAL_MAX_NS; break;
-    case '-': *interval = *interval / 2 > INTERVAL_MIN_NS ? *interval / 2 : INTERVAL_MIN_NS; break;
+    case KEY_UP:
+    case 'k':
+        choose(v, v->chosen > 0 ? v->chosen - 1 : 0);
+        return false;
+    case KEY_DOWN:
+    case 'j':
+        choose(v, v->chosen + 1);
+        return false;
+    case KEY_PPAGE:
+        choose(v, v->chosen > page ? v->chosen - page : 0);
+        return false;
+    case KEY_NPAGE:
+        choose(v, v->chosen + page);
+        return false;
+    case KEY_HOME:
+        choose(v, 0);
+        return false;
+    case KEY_END:
+        choose(v, SIZE_MAX);
+        return false;
+    case '+':
+        *interval = *interval * 2 < INTERVAL_MAX_NS ? *interval * 2 : INTERVAL_MAX_NS;
+        break;
+    case '-':
+        *interval = *interval / 2 > INTERVAL_MIN_NS ? *interval / 2 : INTERVAL_MIN_NS;
+        break;
     case 's':
         choose(v, v->chosen);
         v->order = (v->order + 1) % TOP_ORDERS;
         top_sort(v->top, v->order);
         follow_chosen(v);
         break;
-    default: return key == ' ';
+    default:
+        return key == ' ';
     }
     return false;
 }

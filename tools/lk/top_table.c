@@ -63,10 +63,10 @@ static const char *count_text(const struct top_row *r, char buf[32], uint64_t n)
     return r->kind == TOP_CACHE ? cli_count(buf, n) : "-";
 }
 
-#define COUNT_COLUMN(field)                                                  \
-    static const char *field##_text(const struct top_row *r, char buf[32])   \
-    {                                                                        \
-        return count_text(r, buf, r->now.field);                             \
+#define COUNT_COLUMN(field)                                                                        \
+    static const char *field##_text(const struct top_row *r, char buf[32])                         \
+    {                                                                                              \
+        return count_text(r, buf, r->now.field);                                                   \
     }
 COUNT_COLUMN(entries)
 COUNT_COLUMN(threads)
@@ -91,9 +91,9 @@ static const struct column {
     {"USED", 8, 4, used_text},
     {"OF", 8, 5, size_text},
     {"THREADS", 7, 6, threads_text},
-    {"DEAD", 4, 12, threads_dead_text},     /* threads that died, slot not yet reused */
-    {"LOCKED", 6, 13, shards_locked_text},  /* shards */
-    {"ORPHAN", 6, 8, shards_dead_text},     /* shards whose holder is dead */
+    {"DEAD", 4, 12, threads_dead_text},    /* threads that died, slot not yet reused */
+    {"LOCKED", 6, 13, shards_locked_text}, /* shards */
+    {"ORPHAN", 6, 8, shards_dead_text},    /* shards whose holder is dead */
     {"DEATHS", 6, 7, deaths_text},
     {"REPAIRS", 7, 9, repairs_text},
     {"BACKSTOPS", 9, 14, backstops_text},

@@ -12,8 +12,7 @@ static void print_problem(const char *place, const char *problem, void *arg)
     struct verify *v = arg;
     v->problems++;
     if (v->list != NULL)
-        json_array_append_new(v->list,
-                              json_pack("{s:s, s:s}", "place", place, "problem", problem));
+        json_array_append_new(v->list, json_pack("{s:s, s:s}", "place", place, "problem", problem));
     else
         printf("%s: %s: %s\n", v->name, place, problem);
 }
@@ -56,7 +55,8 @@ static void verify_open(struct verify *v, unsigned flags)
 void verify_segment(struct verify *v)
 {
     verify_open(v, LK_CACHE_READ_ONLY);
-    if (v->rc == EAGAIN && v->problems == 0) /* a shard stayed busy: lock it for the moment of copying it */
+    if (v->rc == EAGAIN &&
+        v->problems == 0) /* a shard stayed busy: lock it for the moment of copying it */
         verify_open(v, 0);
 }
 
@@ -124,10 +124,12 @@ static int help(void)
 {
     fputs("usage: lk verify [options] SEGMENT...\n"
           "Check every invariant of the segments.  Changes nothing: attaches read-only, and only\n"
-          "if a shard stays too busy to be looked at, locks it for that moment.\n\n", stdout);
+          "if a shard stays too busy to be looked at, locks it for that moment.\n\n",
+          stdout);
     cli_print_options(options, N_OPTIONS);
     fputs("\nexit: 0 sound, 1 problems found, 2 bad usage, 3 a segment cannot be opened\n"
-          "(1 goes before 3).  Details: man lk-verify\n", stdout);
+          "(1 goes before 3).  Details: man lk-verify\n",
+          stdout);
     return CLI_OK;
 }
 
@@ -173,17 +175,23 @@ static int verify_words(struct run *run, const struct cli_args *args, bool all)
 
 int cmd_verify(int argc, char **argv)
 {
-    struct cli_args args = {.argc = argc, .argv = argv, .options = options,
-                            .n_options = N_OPTIONS};
+    struct cli_args args = {.argc = argc, .argv = argv, .options = options, .n_options = N_OPTIONS};
     struct run run = {0};
     bool all = false, json = false;
     int letter;
     while ((letter = cli_args_next(&args)) > 0) {
         switch (letter) {
-        case 'a': all = true; break;
-        case 'q': run.quiet = true; break;
-        case 'j': json = true; break;
-        default: return help();
+        case 'a':
+            all = true;
+            break;
+        case 'q':
+            run.quiet = true;
+            break;
+        case 'j':
+            json = true;
+            break;
+        default:
+            return help();
         }
     }
     if (letter < 0)

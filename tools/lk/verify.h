@@ -16,10 +16,10 @@ struct verify {
     struct lk_cache_stat stat;
 };
 
-void verify_segment(struct verify *v);             /* opens v->name itself */
+void verify_segment(struct verify *v); /* opens v->name itself */
 void verify_cache(struct verify *v, lk_cache *c);
-int verify_code(const struct verify *v);           /* exit code */
-void verify_print(const struct verify *v);         /* the summary */
-struct json_t *verify_json(struct verify *v);      /* takes v->list */
+int verify_code(const struct verify *v);      /* exit code */
+void verify_print(const struct verify *v);    /* the summary */
+struct json_t *verify_json(struct verify *v); /* takes v->list */
 
 #endif

@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DEMO_DIR ?= /usr/include
 export JOBS
 
-.PHONY: all build demo test bench campaign install deps lint coverage analyze clean
+.PHONY: all build demo test bench campaign install deps lint coverage analyze format clean
 
 all: build
 
@@ -40,6 +40,9 @@ analyze: deps
 
 coverage: deps
 	@scripts/coverage
+
+format:
+	@scripts/format
 
 clean:
 	rm -rf build

@@ -106,8 +106,8 @@ static void print_backtrace(int signal)
     (void)signal;
     void *frames[64];
     char head[64];
-    int length = snprintf(head, sizeof head, "  backtrace of thread %ld:\n",
-                          (long)syscall(SYS_gettid));
+    int length =
+        snprintf(head, sizeof head, "  backtrace of thread %ld:\n", (long)syscall(SYS_gettid));
     (void)!write(STDERR_FILENO, head, (size_t)length);
     backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
 }

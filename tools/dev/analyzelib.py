@@ -1,5 +1,5 @@
-"""What the static analyses share: which files, with which flags, several at once, and a self-test that
-plants a bug and expects it to be named."""
+"""What the static analyses share: which files, with which flags, several at once, and a self-test
+that plants a bug and expects it to be named."""
 
 import concurrent.futures
 import os
@@ -19,15 +19,16 @@ def flags():
     """What every C file is compiled with, warnings apart."""
     asked = subprocess.run(["pkg-config", "--cflags", *PACKAGES], capture_output=True, text=True,
                            check=True)
-    return ["-std=gnu11", "-D_GNU_SOURCE=", "-DXXH_INLINE_ALL", '-DLK_VERSION_TEXT="0"', "-fexceptions",
-            f"-I{ROOT}/include", f"-I{ROOT}/src", f"-I{ROOT}/tools/lk", *asked.stdout.split()]
+    return ["-std=gnu11", "-D_GNU_SOURCE=", "-DXXH_INLINE_ALL", '-DLK_VERSION_TEXT="0"',
+            "-fexceptions", f"-I{ROOT}/include", f"-I{ROOT}/src",
+            f"-I{ROOT}/tools/lk", *asked.stdout.split()]
 
 
 def run_all(command_of, paths):
     """Run command_of(path) for each.  Returns [(path, exit code, output)], in the paths' order."""
     def run(path):
-        done = subprocess.run(command_of(path), cwd=ROOT, capture_output=True, text=True, check=False,
-                              env={**os.environ, "LC_ALL": "C"})
+        done = subprocess.run(command_of(path), cwd=ROOT, capture_output=True, text=True,
+                              check=False, env={**os.environ, "LC_ALL": "C"})
         return path, done.returncode, done.stdout + done.stderr
 
     jobs = int(os.environ.get("ANALYZE_JOBS", "1"))

@@ -13,7 +13,7 @@ deps:
 	@scripts/deps
 
 build:
-	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) --log-level=WARNING
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
 	@cmake --build --preset release -j $(JOBS)
 	@ln -sfn release/lk build/lk
 

@@ -39,18 +39,14 @@ static const struct cli_option all_options[O_COUNT] = {
 
 static int cache_help(void)
 {
-    fputs("usage: lk cache ACTION [NAME] [options]\n\n", stdout);
-    for (size_t i = 0; i < cache_actions_count; i++) {
-        const struct cache_action *a = &cache_actions[i];
-        int length = (int)strcspn(a->about, "\n");
-        printf("  %-8s %.*s\n", a->name, length, a->about);
-    }
-    fputs("\nKeys are arguments (binary ones: --key-hex, --key-file), values binary-safe.\n"
-          "exit: 0 done, 1 key absent or a condition does not hold, 2 bad usage,\n"
-          "      3 cache cannot be opened or made\n"
-          "Options of an action: lk cache ACTION --help.  Details: man lk-cache\n",
-          stdout);
-    return CLI_OK;
+    fputs("usage: lk cache ACTION [options] NAME ...\n", stdout);
+    for (size_t i = 0; i < cache_actions_count; i++)
+        if (cache_actions[i].brief != NULL)
+            printf("  %-8s %s\n", cache_actions[i].name, cache_actions[i].brief);
+    return cli_help("\nOptions of an action: lk cache ACTION --help.  Details: man lk-cache\n"
+                    "Keys are arguments (binary: --key-hex, --key-file), values any bytes.\n"
+                    "exit: 0 done, 1 key absent or a condition does not hold, 2 bad usage,\n"
+                    "      3 the cache cannot be opened or made\n");
 }
 
 static size_t options_of(const struct cache_action *a, struct cli_option out[O_COUNT])

@@ -33,7 +33,9 @@ enum cache_takes {
 };
 
 struct cache_action {
-    const char *name, *synopsis, *about, *exits;
+    const char *name, *synopsis;
+    const char *brief; /* in the list of actions; NULL: not in it */
+    const char *about, *exits;
     int (*run)(struct cache_call *call);
     unsigned takes;
     int words_max;    /* words behind name and key, at most */

@@ -90,7 +90,8 @@ int cli_args_next(struct cli_args *a)
         return short_option(a);
     while (a->index_ < a->argc) {
         char *arg = a->argv[a->index_++];
-        bool number = arg[0] == '-' && arg[1] >= '0' && arg[1] <= '9';
+        bool number =
+            arg[0] == '-' && arg[1] >= '0' && arg[1] <= '9' && by_letter(a, arg[1]) == NULL;
         if (a->only_words_ || arg[0] != '-' || arg[1] == '\0' || number) {
             a->words[a->n_words++] = arg; /* never ahead of index_ */
         } else if (strcmp(arg, "--") == 0) {

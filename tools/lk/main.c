@@ -5,15 +5,6 @@
 #include "cli.h"
 #include "latchkey/err.h"
 
-/* A command that is not linked in is not offered. */
-#pragma weak cmd_cache
-#pragma weak cmd_top
-#pragma weak cmd_verify
-#pragma weak cmd_repair
-#pragma weak cmd_bench
-#pragma weak cmd_storm
-#pragma weak cmd_completion
-
 static const struct command {
     const char *name;
     cli_command_fn *run;
@@ -48,7 +39,7 @@ static const char help[] =
 static const struct command *find(const char *name)
 {
     for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(commands[i].name, name) == 0 && commands[i].run != NULL)
+        if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
     return NULL;
 }

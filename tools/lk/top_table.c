@@ -219,7 +219,8 @@ void top_print_json(const struct top *t)
     for (size_t i = 0; i < t->count; i++)
         json_array_append_new(rows, row_json(t->rows[i]));
     json_t *root = json_object();
-    json_object_set_new(root, "time_s", json_real((double)now.tv_sec + (double)now.tv_nsec / 1e9));
+    json_int_t time_ms = (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    json_object_set_new(root, "time_ms", json_integer(time_ms));
     json_object_set_new(root, "interval_s", json_real((double)t->interval_ns / 1e9));
     json_object_set_new(root, "directory", json_string(t->directory));
     json_object_set_new(root, "segments", rows);

@@ -96,8 +96,10 @@ void verify_print(const struct verify *v)
 struct json_t *verify_json(struct verify *v)
 {
     bool sound = verify_code(v) == CLI_OK;
-    json_t *row = json_pack("{s:b, s:o}", "sound", sound, "problems", v->list);
+    json_t *row = json_object();
     cli_json_set_bytes(row, "name", v->name, strlen(v->name));
+    json_object_set_new(row, "sound", json_boolean(sound));
+    json_object_set_new(row, "problems", v->list);
     v->list = NULL;
     if (v->kind != NULL)
         json_object_set_new(row, "kind", json_string(v->kind));

@@ -1,0 +1,109 @@
+/* latchkey/check.h - the model checker: every execution of real C code, each exactly once.
+ *
+ * The code under test is compiled with -fsanitize=thread (instrumentation only) and linked with
+ * liblatchkey-check instead of the compiler's own runtime.  lk_check_run() starts the given function
+ * over and over, on stacks of its own, until every execution that the memory model allows has been
+ * met: every value that every atomic load may return and every order of the stores to one location.
+ *
+ * What a program may use: C11 atomics or the __atomic builtins in sizes 1 to 8, <threads.h> or
+ * <pthread.h>, malloc and free, assert.  It must be deterministic but for its threads, and leave
+ * nothing behind outside its memory.  Its data is put back before each run.
+ *
+ * Model: RC11 (Lahav et al., PLDI 2017) with the release sequences of C++20; algorithm: TruSt
+ * (Kokologiannakis et al., POPL 2022).  docs/CHECKER.md says what is covered and what is not. */
+#ifndef LATCHKEY_CHECK_H
+#define LATCHKEY_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum lk_check_model { LK_CHECK_RC11, LK_CHECK_SC, LK_CHECK_TSO };
+
+enum lk_check_error {
+    LK_CHECK_ASSERT,       /* an assertion does not hold, or abort() was called */
+    LK_CHECK_RACE,         /* two accesses to one location, one of them plain, in no order */
+    LK_CHECK_DEADLOCK,     /* threads wait for each other's locks, or join each other */
+    LK_CHECK_HANG,         /* a thread sleeps or spins for ever */
+    LK_CHECK_USE_AFTER_FREE,
+    LK_CHECK_BAD_FREE,     /* freed twice, or never allocated */
+    LK_CHECK_OUT_OF_BOUNDS,/* outside every block of the heap */
+    LK_CHECK_LEAK,         /* still allocated when every thread has ended */
+    LK_CHECK_UNINITIALISED,/* an atomic read of heap memory that nobody wrote */
+    LK_CHECK_MIXED_SIZE,   /* atomic accesses of different sizes to the same bytes: not covered */
+    LK_CHECK_MISUSE,       /* of a lock: unlocked by another thread, destroyed while locked, ... */
+    LK_CHECK_CRASH,        /* a signal: null pointer and the like */
+    LK_CHECK_UNSUPPORTED,  /* a call that the checker does not model */
+    LK_CHECK_ERRORS        /* how many there are */
+};
+
+struct lk_check_options {
+    enum lk_check_model model;
+    uint64_t max_executions;   /* 0 = no bound */
+    uint64_t max_ns;           /* 0 = no bound */
+    uint32_t max_events;       /* of one thread; 0 = 100,000 */
+    uint32_t max_deaths;       /* processes that may die in one execution */
+    uint32_t walks;            /* random walks before the exhaustive search */
+    bool random_only;          /* nothing but random walks, until a bound */
+    uint64_t seed;
+    bool no_liveness;          /* do not call an execution that blocks for ever an error */
+    bool weak_fails;           /* weak compare-and-swap may fail for no reason */
+    bool spurious_wakes;       /* condition and futex waits may return for no reason */
+    bool no_leaks;             /* memory still allocated at the end is no error */
+    bool keep_going;           /* explore to the end even after an error */
+    bool quiet;                /* no progress line on stderr */
+    size_t stack_bytes;        /* of each thread; 0 = 256 KiB */
+};
+
+struct lk_check_found {
+    enum lk_check_error kind;
+    const char *text;          /* one sentence */
+    const char *place;         /* file:line */
+    uint64_t times;            /* executions that showed it */
+    bool sc, tso;              /* some of them are executions of these stronger models too */
+};
+
+struct lk_check_report {
+    uint64_t complete;         /* executions in which every thread ended */
+    uint64_t blocked;          /* in which some thread waits and no error was seen */
+    uint64_t wasted;           /* begun and dropped */
+    uint64_t walked;           /* random walks among them: not counted above */
+    double estimate;           /* of the executions in all, from the random walks; 0 = none */
+    bool bounded;              /* a bound was hit: nothing is proved */
+    bool by_walk;              /* the error was met on a random walk */
+    double seconds;
+    double executions_per_second;
+    uint64_t peak_pending_bytes;
+    uint64_t peak_rss_bytes;
+    uint32_t nerrors;
+    struct lk_check_found error[LK_CHECK_ERRORS * 2];
+};
+
+/* Explore fn(arg).  `opt` NULL = defaults.  Returns 0 = explored to the end, no error; 1 = errors
+ * found; 3 = a bound was hit and no error found.  Not reentrant.  The texts in *rep last until the
+ * next call. */
+int lk_check_run(void *(*fn)(void *), void *arg, const struct lk_check_options *opt,
+                 struct lk_check_report *rep);
+
+/* In the program: an error unless `condition` holds. */
+#define lk_check_assert(condition)                                                                 \
+    ((condition) ? (void)0 : lk_check_fail(#condition, __FILE__, __LINE__))
+void lk_check_fail(const char *what, const char *file, int line);
+
+/* In the program: this execution is of no interest unless `condition` holds. */
+void lk_check_assume(bool condition);
+
+/* In the program: 0..ways-1, each explored. */
+uint32_t lk_check_choose(uint32_t ways);
+
+/* The name of an error kind as --json prints it: "race", "hang", ... */
+const char *lk_check_error_name(enum lk_check_error kind);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

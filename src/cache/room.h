@@ -1,0 +1,24 @@
+/* room.h - which granules are taken, and finding free ones.  Under the shard's lock. */
+#ifndef LKI_ROOM_H
+#define LKI_ROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/entry.h"
+#include "cache/layout.h"
+
+/* Mark the granules of a run; false (and nothing marked) if one of them is taken already. */
+bool lki_room_take(const struct lki_shard *s, struct lki_run run);
+void lki_room_give(const struct lki_shard *s, struct lki_run run);
+void lki_room_give_all(const struct lki_shard *s, const struct lki_view *view);
+
+/* No granule is taken. */
+void lki_room_clear(const struct lki_shard *s);
+
+/* Find free granules for an entry: one run, or else a few, longest first.  Takes them.
+ * Returns how many runs, 0 if there is no such room. */
+uint32_t lki_room_find(const struct lki_shard *s, size_t key_size, size_t value_size,
+                       struct lki_run runs[LKI_RUNS_MAX]);
+
+#endif

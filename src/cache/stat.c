@@ -1,0 +1,96 @@
+/* stat.c - sums over shards and presence records, and repair on request. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/atomic.h"
+#include "cache/section.h"
+#include "life/rmutex.h"
+
+static uint64_t number(const uint32_t *word)
+{
+    return lk_load_rlx_u32(word); /* [stat.1] relaxed: a report */
+}
+
+static void add_shard(const struct lk_cache *c, uint32_t index, struct lk_cache_stat *out)
+{
+    struct lki_shard s = lki_shard_at(c, index);
+    const struct lki_shard_head *head = lki_head(&s);
+    out->entries += number(&head->entries);
+    out->used_bytes += number(&head->used) * c->geometry.granule;
+    out->leases_held += (uint32_t)number(&head->leases_held);
+    enum lki_rmutex_state state = lki_rmutex_look(&head->lock, c->segment.presence);
+    out->shards_locked += state == LKI_RMUTEX_HELD || state == LKI_RMUTEX_DEAD;
+    out->shards_dead += state == LKI_RMUTEX_DEAD || state == LKI_RMUTEX_LOST;
+}
+
+static void add_records(const struct lk_cache *c, struct lk_cache_stat *out)
+{
+    uint64_t *const sums[LKI_COUNTERS] = {
+        [LKI_HITS] = &out->hits,
+        [LKI_MISSES] = &out->misses,
+        [LKI_SETS] = &out->sets,
+        [LKI_DELETES] = &out->deletes,
+        [LKI_EVICTIONS] = &out->evictions,
+        [LKI_EXPIRATIONS] = &out->expirations,
+        [LKI_INDEX_FULL] = &out->index_full,
+        [LKI_PROMOTIONS] = &out->promotions,
+        [LKI_GHOST_HITS] = &out->ghost_hits,
+        [LKI_FRAGMENTED] = &out->fragmented,
+        [LKI_LEASES_GRANTED] = &out->leases,
+        [LKI_LEASE_WAITS] = &out->lease_waits,
+        [LKI_LEASE_DEATHS] = &out->lease_deaths,
+        [LKI_DEATHS] = &out->deaths,
+        [LKI_REPAIRS] = &out->repairs,
+        [LKI_LOCK_WAITS] = &out->lock_waits,
+        [LKI_BACKSTOPS] = &out->backstops,
+    };
+    const struct lki_presence *p = c->segment.presence;
+    for (uint32_t slot = 0; slot < p->threads; slot++) {
+        const uint64_t *record = lki_slot_record(p, slot);
+        for (unsigned i = 0; i < LKI_COUNTERS; i++)
+            *sums[i] += lk_load_rlx_u64(&record[i]); /* [stat.2] relaxed: a report */
+        enum lki_slot_state state = lki_slot_state(p, slot);
+        out->threads += state == LKI_SLOT_LIVE;
+        out->threads_dead += state == LKI_SLOT_DEAD;
+    }
+    out->threads_max = p->threads;
+}
+
+int lk_cache_stat(lk_cache *c, struct lk_cache_stat *out)
+{
+    const struct lki_geometry *g = &c->geometry;
+    memset(out, 0, sizeof *out);
+    out->shards = g->shards;
+    out->capacity_bytes = (uint64_t)g->capacity * g->granule * g->shards;
+    out->segment_bytes = c->segment.size;
+    for (uint32_t i = 0; i < g->shards; i++)
+        add_shard(c, i, out);
+    add_records(c, out);
+    return 0;
+}
+
+int lk_cache_repair(lk_cache *c, bool all, unsigned *repaired)
+{
+    unsigned rebuilt = 0;
+    int rc = c->segment.writable ? 0 : EROFS;
+    for (uint32_t i = 0; i < c->geometry.shards && rc == 0; i++) {
+        struct lki_section x;
+        struct lki_shard s = lki_shard_at(c, i);
+        enum lki_rmutex_state state = lki_rmutex_look(&lki_head(&s)->lock, c->segment.presence);
+        bool dead = state == LKI_RMUTEX_DEAD || state == LKI_RMUTEX_LOST;
+        if (!all && !dead)
+            continue;
+        rc = lki_section_enter(&x, c, i);
+        if (rc != 0)
+            break;
+        if (!dead) {
+            lki_shard_rebuild(&x.shard);
+            lki_count(x.self, LKI_REPAIRS, 1);
+        }
+        rebuilt++;
+        lki_section_leave(&x);
+    }
+    if (rc == 0 && repaired != NULL)
+        *repaired = rebuilt;
+    return rc;
+}

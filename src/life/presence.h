@@ -1,0 +1,116 @@
+/* presence.h - which threads are attached to a segment, and which of them have died.
+ *
+ * Token: one 64-bit word per presence slot in the segment: {generation:32, robust word:32}.  The low
+ * half is a robust word (base/robust.h): the kernel marks it when the thread is gone.
+ *   VACANT   low half 0                    nobody; may be claimed
+ *   LIVE     id in the low half            a thread is attached, as (slot, generation)
+ *   DEAD     LKI_WORD_DIED in the low half the thread is gone; may be claimed
+ * VACANT or DEAD -> LIVE by one compare-and-swap that also raises the generation, so (slot, generation)
+ * names one attachment and can never look alive again.  LIVE -> VACANT by its thread, LIVE -> DEAD by
+ * the kernel.  WAITERS may be set in LIVE: somebody sleeps on the token.
+ *
+ * Holder name, as it stands in lock words: {generation:20, slot + 1:10} in the low 30 bits, 0 nobody.
+ * A slot whose dead thread is replaced is *swept* first: the segment's owner releases whatever still
+ * names an older generation of the slot, so the short generation cannot come round unseen.
+ *
+ * The links of the kernel's list are pointers, and a peer that may write to the segment must not be
+ * able to lead them astray.  So each thread maps its token's page once more, with a private page right
+ * behind it: the token is in the last bytes of the page, the links fall on the private one. */
+#ifndef LKI_PRESENCE_H
+#define LKI_PRESENCE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/robust.h"
+
+enum { LKI_TOKENS_PER_PAGE = 3, LKI_RECORD_WORDS = 64 };
+
+#define LKI_HOLDER_SLOT 0x3ffu
+#define LKI_HOLDER_ANY 0x3fffffffu
+
+struct lki_self;
+
+/* A segment's presence slots as this process sees them.  On the heap; lives until the handle and
+ * every thread that is attached have let go of it. */
+struct lki_presence {
+    char *pages;       /* where the presence pages are mapped; NULL once the mapping is gone */
+    const char *begin; /* the whole mapping, to find the segment that an address is in */
+    const char *end;
+    uint64_t offset;   /* of the presence pages in the file */
+    size_t page_bytes;
+    uint32_t threads;  /* slots */
+    int fd;            /* own duplicate, to map a page again */
+    bool writable;
+    uint32_t references;
+    /* Called in a newly attached thread whose slot a dead one had: release what names the slot with
+     * another generation. */
+    void (*sweep)(void *owner, struct lki_self *self);
+    void *owner;
+};
+
+/* One attachment of the calling thread. */
+struct lki_self {
+    struct lki_presence *presence;
+    struct lki_self *next; /* the thread's other attachments */
+    uint64_t *token;       /* in the thread's own mapping of the page */
+    uint64_t *record;      /* LKI_RECORD_WORDS counters that only this thread writes */
+    uint32_t holder;       /* this thread's holder name */
+    uint32_t slot;
+    uint32_t epoch;        /* of the process that attached: a child of fork is not attached */
+    void *pair;            /* the token's page and the private one */
+};
+
+/* Bytes of presence pages for `threads` slots. */
+size_t lki_presence_bytes(uint32_t threads, size_t page_bytes);
+
+/* *out has one reference.  fd is duplicated.  Returns 0, ENOMEM, EMFILE. */
+int lki_presence_new(struct lki_presence **out, char *pages, uint64_t offset, uint32_t threads,
+                     size_t page_bytes, int fd, bool writable);
+
+/* Give back a reference; the mapping of `pages` must be gone or stay for good. */
+void lki_presence_put(struct lki_presence *p);
+
+/* The segment is about to be unmapped in this process. */
+void lki_presence_unmapped(struct lki_presence *p);
+
+/* The calling thread's attachment, attaching it first if need be.
+ * Returns 0, LK_ETHREADS, ENOTSUP, ENOMEM, EROFS. */
+int lki_attach(struct lki_presence *p, struct lki_self **self);
+
+/* The calling thread's attachment, or NULL if it has none and cannot get one; cheap when refused
+ * often. */
+struct lki_self *lki_attach_try(struct lki_presence *p);
+
+/* End the calling thread's attachment, if there is one. */
+void lki_detach(struct lki_presence *p);
+
+/* The presence of the segment that `address` lies in, or NULL. */
+struct lki_presence *lki_presence_of(const void *address);
+
+/* Is the holder that a lock word names alive?  A name of no slot is dead. */
+bool lki_holder_alive(const struct lki_presence *p, uint32_t holder);
+
+/* Prepare to sleep until `holder` dies: *word and *value are what to give lki_futex_wait().
+ * False if it is dead already. */
+bool lki_holder_watch(const struct lki_presence *p, uint32_t holder, const uint32_t **word,
+                      uint32_t *value);
+
+/* The holder was found dead: wake whoever else sleeps until its death.  The kernel wakes only one. */
+void lki_holder_mourn(const struct lki_presence *p, uint32_t holder);
+
+/* Between presence.c and attach.c: the token of a slot, and VACANT or DEAD `found` -> `live`. */
+uint64_t lki_token_read(const struct lki_presence *p, uint32_t slot);
+bool lki_token_claim(const struct lki_presence *p, uint32_t slot, uint64_t found, uint64_t live);
+
+/* What a slot is in at the moment, for statistics. */
+enum lki_slot_state { LKI_SLOT_VACANT, LKI_SLOT_LIVE, LKI_SLOT_DEAD };
+enum lki_slot_state lki_slot_state(const struct lki_presence *p, uint32_t slot);
+const uint64_t *lki_slot_record(const struct lki_presence *p, uint32_t slot);
+
+/* Add to one of the thread's counters. */
+void lki_count(struct lki_self *self, unsigned counter, uint64_t n);
+
+#endif

@@ -1,0 +1,35 @@
+/* rmutex.h - the robust mutex inside the library: the caller has its attachment at hand.
+ * The public face is latchkey/rmutex.h. */
+#ifndef LKI_RMUTEX_H
+#define LKI_RMUTEX_H
+
+#include <stdint.h>
+#include <time.h>
+
+#include "life/presence.h"
+
+/* What waiting cost; the caller adds it to its counters. */
+struct lki_wait {
+    uint32_t sleeps;    /* times that the thread slept */
+    uint32_t backstops; /* sleeps that only the backstop timer ended though a wake was due */
+};
+
+/* As the public calls; *wait is added to. */
+int lki_rmutex_lock(uint32_t *word, struct lki_self *self, const struct timespec *deadline,
+                    struct lki_wait *wait);
+int lki_rmutex_trylock(uint32_t *word, struct lki_self *self);
+int lki_rmutex_consistent(uint32_t *word, struct lki_self *self);
+int lki_rmutex_unlock(uint32_t *word, struct lki_self *self);
+
+/* Take a LOST mutex all the same, as after a death: for an owner that can rebuild whatever it guards.
+ * Returns EOWNERDEAD, or EBUSY if another was faster. */
+int lki_rmutex_reclaim(uint32_t *word, struct lki_self *self);
+
+/* What the word says at the moment. */
+enum lki_rmutex_state { LKI_RMUTEX_FREE, LKI_RMUTEX_HELD, LKI_RMUTEX_DEAD, LKI_RMUTEX_LOST };
+enum lki_rmutex_state lki_rmutex_look(const uint32_t *word, const struct lki_presence *p);
+
+/* Does the word name the slot of `self` with another generation: a dead thread that had it before? */
+bool lki_rmutex_left_by_slot(const uint32_t *word, const struct lki_self *self);
+
+#endif

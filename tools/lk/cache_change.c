@@ -23,6 +23,9 @@ static int make_or_find(struct cache_call *call, bool *made)
 int cache_create(struct cache_call *call)
 {
     bool made;
+    if (call->ttl_ns == LK_TTL_KEEP)
+        return cli_usage("--ttl: a new cache has no time to live to keep");
+    call->options.ttl_ns = call->ttl_ns;
     int rc = make_or_find(call, &made);
     if (rc != 0) {
         call->c = NULL;

@@ -38,10 +38,14 @@ int cli_fail(int code, const char *format, ...)
 
 int cli_fail_rc(const char *what, int rc)
 {
-    const char *text = lk_error_text();
-    if (text[0] != '\0')
-        return cli_fail(CLI_CANNOT, "%s: %s (%s)", what, lk_strerror(rc), text);
-    return cli_fail(CLI_CANNOT, "%s: %s", what, lk_strerror(rc));
+    const char *text = lk_error_text(), *meaning = lk_strerror(rc);
+    if (text[0] == '\0')
+        return cli_fail(CLI_CANNOT, "%s: %s", what, meaning);
+    if (strstr(text, meaning) == NULL)
+        return cli_fail(CLI_CANNOT, "%s: %s (%s)", what, meaning, text);
+    if (strstr(text, what) == NULL)
+        return cli_fail(CLI_CANNOT, "%s: %s", what, text);
+    return cli_fail(CLI_CANNOT, "%s", text); /* it says all */
 }
 
 int cli_usage(const char *format, ...)

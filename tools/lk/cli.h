@@ -56,7 +56,8 @@ struct cli_args {
     const struct cli_option *options;
     size_t n_options;
     const char *value; /* argument of the option just returned */
-    char **words;      /* after the end: what was no option (argv is put in order for it) */
+    char **
+        words; /* after the end: what was no option (argv is put in order for it); NULL ends them */
     int n_words;
     int index_;
     const char *letters_;

@@ -103,6 +103,7 @@ int cli_args_next(struct cli_args *a)
             return short_option(a);
         }
     }
+    a->words[a->n_words] = NULL; /* as argv ends; words are never more than argv has */
     return 0;
 }
 

@@ -92,21 +92,36 @@ static void sum_rows(const struct top *t, struct totals *s)
     }
 }
 
+/* "label value" at *x, if it fits into the line; *x moves behind it. */
+static void put_pair(int y, int *x, const char *label, const char *value, attr_t attribute)
+{
+    int width = (int)(strlen(label) + 1 + strlen(value));
+    if (*x + width >= COLS)
+        return;
+    mvprintw(y, *x, "%s ", label);
+    look(attribute);
+    addstr(value);
+    look(A_NORMAL);
+    *x += width + 3;
+}
+
 static void draw_totals(const struct view *v)
 {
     struct totals s;
-    char a[32], b[32], c[32], d[32], e[32], f[32];
+    char text[32];
+    int x = 1;
     sum_rows(v->top, &s);
-    snprintf(c, sizeof c, s.gets > 0 ? "%.1f%%" : "-", 100 * s.hits / s.gets);
-    look(A_NORMAL);
-    mvprintw(1, 1, "get/s %s  set/s %s  hit %s  threads %s  deaths %s  repairs %s",
-             top_rate_text(a, s.gets), top_rate_text(b, s.sets), c, cli_count(d, s.threads),
-             cli_count(e, s.deaths), cli_count(f, s.repairs));
-    look(s.orphans > 0 ? colour(COLOUR_BAD) : A_NORMAL);
-    printw("  orphans %s", cli_count(a, s.orphans));
-    look(s.backstops > 0 ? colour(COLOUR_WARN) : A_NORMAL);
-    printw("  backstops %s", cli_count(a, s.backstops));
-    look(A_NORMAL);
+    put_pair(1, &x, "get/s", top_rate_text(text, s.gets), A_NORMAL);
+    put_pair(1, &x, "set/s", top_rate_text(text, s.sets), A_NORMAL);
+    (void)snprintf(text, sizeof text, s.gets > 0 ? "%.1f%%" : "-", 100 * s.hits / s.gets);
+    put_pair(1, &x, "hit", text, A_NORMAL);
+    put_pair(1, &x, "orphans", cli_count(text, s.orphans),
+             s.orphans > 0 ? colour(COLOUR_BAD) : A_NORMAL);
+    put_pair(1, &x, "backstops", cli_count(text, s.backstops),
+             s.backstops > 0 ? colour(COLOUR_WARN) : A_NORMAL);
+    put_pair(1, &x, "deaths", cli_count(text, s.deaths), A_NORMAL);
+    put_pair(1, &x, "repairs", cli_count(text, s.repairs), A_NORMAL);
+    put_pair(1, &x, "threads", cli_count(text, s.threads), A_NORMAL);
 }
 
 static attr_t row_attribute(const struct view *v, size_t i)
@@ -181,7 +196,6 @@ static void draw_bar(const struct top_row *r, int y, int x)
            cli_size(b, r->now.capacity_bytes));
 }
 
-/* "label value" pairs side by side; a pair that does not fit is left out. */
 struct figure {
     const char *label;
     uint64_t value;
@@ -191,21 +205,12 @@ struct figure {
 static void draw_figures(int y, const char *title, const struct figure *f, size_t n)
 {
     char text[32];
+    int x = 10;
     look(A_BOLD);
     mvaddstr(y, 1, title);
     look(A_NORMAL);
-    int x = 10;
-    for (size_t i = 0; i < n; i++) {
-        cli_count(text, f[i].value);
-        int width = (int)(strlen(f[i].label) + 1 + strlen(text));
-        if (x + width >= COLS)
-            break;
-        mvprintw(y, x, "%s ", f[i].label);
-        look(f[i].attribute);
-        addstr(text);
-        look(A_NORMAL);
-        x += width + 3;
-    }
+    for (size_t i = 0; i < n; i++)
+        put_pair(y, &x, f[i].label, cli_count(text, f[i].value), f[i].attribute);
 }
 
 static void draw_counts(const struct lk_cache_stat *s, int y)
@@ -227,7 +232,7 @@ static void draw_counts(const struct lk_cache_stat *s, int y)
         {"backstops", s->backstops, warn},
     };
     const struct figure life[] = {
-        {"threads", s->threads, 0},   {"of", s->threads_max, 0},
+        {"threads", s->threads, 0},   {"slots", s->threads_max, 0},
         {"dead", s->threads_dead, 0}, {"deaths in a lock", s->deaths, 0},
         {"repairs", s->repairs, 0},   {"leases of the dead", s->lease_deaths, 0},
     };

@@ -60,7 +60,7 @@ int main(void)
     for (unsigned i = 0; i < WORKERS; i++)
         workers[i] = start(cache, i + 1);
 
-    usleep(2000); /* all are busy now */
+    usleep(5000); /* all are busy now */
     kill(workers[0], SIGKILL);
     waitpid(workers[0], NULL, 0);
     workers[0] = start(cache, WORKERS + 1);

@@ -83,7 +83,8 @@ class Binary(LkTest):
         self.assertEqual(len(items), 50)
         for item in items:
             key, value = (item[name].encode() if name in item
-                          else base64.b64decode(item[name + "_base64"]) for name in ("key", "value"))
+                          else base64.b64decode(item[name + "_base64"])
+                          for name in ("key", "value"))
             self.assertIn(key, keys)
             self.assertEqual(value, key[::-1])
             self.assertEqual(item["size"], len(value))

@@ -12,7 +12,8 @@ from lktest import SOURCE, LkTest
 PAGES = pathlib.Path(SOURCE, "docs/man")
 HEADERS = pathlib.Path(SOURCE, "include/latchkey")
 # header: page
-CONCEPTS = {"cache": "lk_cache.3", "seg": "lk_seg.3", "rmutex": "lk_rmutex.3", "err": "lk_strerror.3"}
+CONCEPTS = {"cache": "lk_cache.3", "seg": "lk_seg.3", "rmutex": "lk_rmutex.3",
+            "err": "lk_strerror.3"}
 
 
 def page(name):

@@ -134,7 +134,8 @@ class Verify(LkTest):
             self.skipTest("no shared library in $LK_SHARED")
         make = ("import ctypes, os; lk = ctypes.CDLL(os.environ['LK_SHARED']); "
                 "out = ctypes.c_void_p(); "
-                "assert lk.lk_seg_create(ctypes.byref(out), b'bank', ctypes.c_size_t(5000), 0) == 0")
+                "assert lk.lk_seg_create(ctypes.byref(out), b'bank', "
+                "ctypes.c_size_t(5000), 0) == 0")
         subprocess.run(["python3", "-c", make], env=self.env, check=True)
         self.assertEqual(self.lk("verify", "bank"),
                          b"bank: sound (plain memory: only its header can be checked)\n")

@@ -74,7 +74,8 @@ extern const size_t cache_actions_count;
 
 /* cache_args.c: fill in *call from the command line.  False: end with *code (usage, help). */
 bool cache_parse(struct cache_call *call, int argc, char **argv, int *code);
-/* A key or prefix from a word of the command line (--escaped or as it is).  False after a message. */
+/* A key or prefix from a word of the command line (--escaped or as it is).  False after a
+ * message. */
 bool cache_word_bytes(const struct cache_call *call, const char *what, const char *word,
                       struct cli_bytes *out);
 bool cache_parse_integer(const char *option, const char *text, int64_t *n);

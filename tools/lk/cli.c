@@ -1,4 +1,4 @@
-/* cli.c - what the commands of lk share: messages, arguments, counts and times as text, progress. */
+/* cli.c - what the commands of lk share: messages, numbers and times as text, progress. */
 #include "cli.h"
 
 #include <errno.h>

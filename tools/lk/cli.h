@@ -42,14 +42,14 @@ int cli_help(const char *text);
 /* Flush stdout; what could not be written (full disk, closed pipe) turns CLI_OK into CLI_CANNOT. */
 int cli_finish(int code);
 
-/* An option of a command: "--name", "-x" if letter is one, with an argument if metavar is not NULL. */
+/* An option of a command: "--name", "-x" if letter is one; metavar not NULL: with an argument. */
 struct cli_option {
     int letter; /* what cli_args_next() returns; above 127 = no short form */
     const char *name, *metavar, *help;
 };
 
-/* Walks through the arguments; options and words may be mixed, "--" ends the options, "-" and negative
- * numbers are words.  Set argc, argv, options, n_options; the rest is zero. */
+/* Walks through the arguments; options and words may be mixed, "--" ends the options, "-" and
+ * negative numbers are words.  Set argc, argv, options, n_options; the rest is zero. */
 struct cli_args {
     int argc;
     char **argv;
@@ -69,7 +69,7 @@ int cli_args_next(struct cli_args *a);
 void cli_print_options(const struct cli_option *options, size_t n);
 
 /* Parse "10", "4k", "64M", "1G" (powers of 1024) / "150ms", "2s", "5m", "1h", "3d", plain = seconds
- * / a decimal count within [min, max].  False and a message on stderr naming `option` if it is not. */
+ * / a decimal count within [min, max].  False, after a message naming `option`, if it is not. */
 bool cli_parse_size(const char *option, const char *text, uint64_t *bytes);
 bool cli_parse_time(const char *option, const char *text, uint64_t *ns);
 bool cli_parse_count(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *n);
@@ -83,8 +83,8 @@ const char *cli_span(char buf[32], uint64_t ns);
 extern volatile sig_atomic_t cli_stop;
 void cli_catch_stop(void);
 
-/* Progress on stderr: a bar with rate and time left on a terminal, a plain line every few seconds in
- * a pipe, nothing when quiet.  `done` of `total` (0 = unknown); `note` may be NULL. */
+/* Progress on stderr: a bar with rate and time left on a terminal, a plain line every few seconds
+ * in a pipe, nothing when quiet.  `done` of `total` (0 = unknown); `note` may be NULL. */
 struct cli_progress {
     const char *title;
     uint64_t total;

@@ -52,6 +52,17 @@ LKI_CAS(uint64_t, u64, rlx, __ATOMIC_RELAXED)
 LKI_CAS(uint64_t, u64, acqrel, __ATOMIC_ACQ_REL)
 LKI_RMW(and, __atomic_fetch_and, uint32_t, u32, rel, __ATOMIC_RELEASE)
 
+/* A pointer to a word, made once. */
+static inline uint32_t *lk_load_acq_pu32(uint32_t *const *p)
+{
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static inline void lk_store_rel_pu32(uint32_t **p, uint32_t *v)
+{
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
 static inline void lk_fence_acq(void)
 {
     __atomic_thread_fence(__ATOMIC_ACQUIRE);

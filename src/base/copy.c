@@ -6,16 +6,6 @@
 
 #include "base/killpoint.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define LKI_COPY_PORTABLE 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(LK_BUILD_MODEL) ||    \
-    !defined(__x86_64__)
-#define LKI_COPY_PORTABLE 1
-#endif
-
 #ifdef LKI_COPY_PORTABLE
 
 static uint64_t load_word(const char *p)

@@ -10,6 +10,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define LKI_COPY_PORTABLE 1
+#endif
+#endif
+#if !defined(LKI_COPY_PORTABLE) &&                                                                 \
+    (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(LK_BUILD_MODEL) ||   \
+     !defined(__x86_64__))
+#define LKI_COPY_PORTABLE 1
+#endif
+
 /* Copy n bytes of shared memory into private memory. */
 void lki_copy_out(void *dst, const void *shared, size_t n);
 

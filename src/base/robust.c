@@ -105,7 +105,7 @@ void lki_robust_leave(uint32_t *word)
 }
 
 /* One page that the kernel empties in every child of fork, by whatever call it was made. */
-static uint32_t *epoch_page;
+uint32_t *lki_epoch_word;
 static uint32_t epoch_without_page = 1;
 static pthread_once_t epoch_once = PTHREAD_ONCE_INIT;
 
@@ -119,13 +119,15 @@ static void epoch_begin(void)
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page != MAP_FAILED && madvise(page, size, MADV_WIPEONFORK) == 0) {
-        __atomic_store_n(&epoch_page, page, __ATOMIC_RELEASE);
+        /* [robust.4] release, pairs with [robust.3]: the page is mapped. */
+        lk_store_rel_pu32(&lki_epoch_word, page);
         return;
     }
     if (page != MAP_FAILED)
         (void)munmap(page, size);
     (void)pthread_atfork(NULL, NULL, epoch_in_child);
-    __atomic_store_n(&epoch_page, &epoch_without_page, __ATOMIC_RELEASE);
+    /* [robust.6] release, pairs with [robust.3]. */
+    lk_store_rel_pu32(&lki_epoch_word, &epoch_without_page);
 }
 
 /* The page was wiped (or never written): give this process an epoch of its own.  The count is
@@ -138,17 +140,13 @@ static uint32_t epoch_renew(void)
     if (mine == 0)
         mine = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
     /* [robust.1] relaxed: threads of the child only agree on a number; it guards no other memory. */
-    return lk_cas_rlx_u32(epoch_page, &found, mine) ? mine : found;
+    return lk_cas_rlx_u32(lki_epoch_word, &found, mine) ? mine : found;
 }
 
-uint32_t lki_fork_epoch(void)
+uint32_t lki_fork_epoch_slowly(void)
 {
-    uint32_t *page = __atomic_load_n(&epoch_page, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(page == NULL, 0)) {
-        (void)pthread_once(&epoch_once, epoch_begin);
-        page = epoch_page;
-    }
-    /* [robust.2] relaxed: the kernel wrote the zero before the child ran. */
-    uint32_t epoch = lk_load_rlx_u32(page);
-    return __builtin_expect(epoch != 0, 1) ? epoch : epoch_renew();
+    (void)pthread_once(&epoch_once, epoch_begin);
+    /* [robust.5] relaxed: as [robust.2]. */
+    uint32_t epoch = lk_load_rlx_u32(lki_epoch_word);
+    return epoch != 0 ? epoch : epoch_renew();
 }

@@ -9,7 +9,10 @@
 #ifndef LKI_ROBUST_H
 #define LKI_ROBUST_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "base/atomic.h"
 
 #define LKI_WORD_WAITERS 0x80000000u
 #define LKI_WORD_DIED 0x40000000u
@@ -34,6 +37,18 @@ void lki_robust_forget(void);
 void lki_robust_leave(uint32_t *word);
 
 /* A number that differs in a child of fork from what it was in the parent; never 0. */
-uint32_t lki_fork_epoch(void);
+uint32_t lki_fork_epoch_slowly(void);
+
+/* The word that the kernel empties in a child; NULL before the first use. */
+extern uint32_t *lki_epoch_word;
+
+static inline uint32_t lki_fork_epoch(void)
+{
+    /* [robust.3] acquire, pairs with [robust.4]: the page is mapped. */
+    const uint32_t *word = lk_load_acq_pu32(&lki_epoch_word);
+    /* [robust.2] relaxed: the kernel wrote the zero before the child ran. */
+    uint32_t epoch = word != NULL ? lk_load_rlx_u32(word) : 0;
+    return __builtin_expect(epoch != 0, 1) ? epoch : lki_fork_epoch_slowly();
+}
 
 #endif

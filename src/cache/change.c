@@ -31,16 +31,17 @@ static uint64_t next_version(const struct lki_shard *s)
 }
 
 /* Take the entry away from readers and give back what it had. */
-static void drop(struct lki_section *x, uint32_t slot, uint64_t hash, const struct lki_view *view)
+static void drop(struct lki_section *x, uint32_t slot, uint64_t hash, struct lki_view *view)
 {
     const struct lki_shard *s = &x->shard;
     struct lki_shard_head *head = lki_head(s);
+    uint32_t granules = lki_view_granules(s, view);
     /* [change.3] relaxed: the next write into these granules orders it by [entry.5]. */
     lk_store_rlx_u64(lki_slot_word(s, slot), 0);
-    lki_queue_remove(s, slot, view->granules);
+    lki_queue_remove(s, slot, granules);
     lki_slot_count_passed(s, hash, slot, false);
     lki_room_give_all(s, view);
-    set_counts(s, head->entries - 1, head->used - view->granules);
+    set_counts(s, head->entries - 1, head->used - granules);
 }
 
 /* Push one entry out.  False if there is none but `keep`. */
@@ -87,23 +88,30 @@ static bool make_room(struct lki_section *x, uint32_t granules, uint32_t without
     return true;
 }
 
-/* Find granules for the entry, evicting until there are. */
-static uint32_t find_room(struct lki_section *x, const struct lki_change *change, uint32_t keep,
-                          struct lki_run runs[LKI_RUNS_MAX])
-{
-    for (;;) {
-        uint32_t count = lki_room_find(&x->shard, change->key.size, change->value_size, runs);
-        if (count > 0 || !evict_one(x, keep))
-            return count;
-    }
-}
-
 static uint32_t granules_of(const struct lki_run *runs, uint32_t count)
 {
     uint32_t sum = 0;
     for (uint32_t i = 0; i < count; i++)
         sum += runs[i].count;
     return sum;
+}
+
+/* Find granules for the entry, evicting until there are; in pieces it takes some more than make_room()
+ * was asked for. */
+static uint32_t find_room(struct lki_section *x, const struct lki_change *change, uint32_t without,
+                          uint32_t keep, struct lki_run runs[LKI_RUNS_MAX])
+{
+    const struct lki_shard *s = &x->shard;
+    for (;;) {
+        uint32_t count = lki_room_find(s, change->key.size, change->value_size, runs);
+        uint64_t used = (uint64_t)lki_head(s)->used + granules_of(runs, count);
+        if (count > 0 && used <= (uint64_t)s->geometry->capacity + without)
+            return count;
+        for (uint32_t i = 0; i < count; i++)
+            lki_room_give(s, runs[i]);
+        if (!evict_one(x, keep))
+            return 0;
+    }
 }
 
 static uint64_t write_entry(struct lki_section *x, const struct lki_change *change,
@@ -122,14 +130,15 @@ static uint64_t write_entry(struct lki_section *x, const struct lki_change *chan
 }
 
 static int store_over(struct lki_section *x, const struct lki_change *change,
-                      const struct lki_found *old)
+                      struct lki_found *old)
 {
     const struct lki_shard *s = &x->shard;
     struct lki_shard_head *head = lki_head(s);
     struct lki_run runs[LKI_RUNS_MAX];
     uint32_t least = lki_entry_granules(s->geometry, change->key.size, change->value_size, 1);
-    (void)make_room(x, least, old->view.granules, 0, old->slot);
-    uint32_t count = find_room(x, change, old->slot, runs);
+    uint32_t freed = lki_view_granules(s, &old->view);
+    (void)make_room(x, least, freed, 0, old->slot);
+    uint32_t count = find_room(x, change, freed, old->slot, runs);
     if (count == 0) {
         /* Only the old entry is left and is in the way: the key is absent until the new one is in. */
         drop(x, old->slot, change->key.hash, &old->view);
@@ -137,10 +146,10 @@ static int store_over(struct lki_section *x, const struct lki_change *change,
     }
     uint32_t granules = granules_of(runs, count);
     lki_slot_publish(s, old->slot, write_entry(x, change, runs, count));
-    lki_queue_resize(s, old->slot, old->view.granules, granules);
+    lki_queue_resize(s, old->slot, freed, granules);
     lki_room_give_all(s, &old->view);
-    set_counts(s, head->entries, head->used - old->view.granules + granules);
-    lki_slot_used(s, old->slot);
+    set_counts(s, head->entries, head->used - freed + granules);
+    lki_slot_used(old);
     return 0;
 }
 
@@ -153,7 +162,7 @@ static int store_new(struct lki_section *x, const struct lki_change *change)
     uint32_t least = lki_entry_granules(s->geometry, change->key.size, change->value_size, 1);
     bool known = lki_ghost_take(s, change->key.hash);
     (void)make_room(x, least, 0, 1, UINT32_MAX);
-    uint32_t count = find_room(x, change, UINT32_MAX, runs);
+    uint32_t count = find_room(x, change, 0, UINT32_MAX, runs);
     if (count == 0 || !lki_slot_for_new(s, change->key.hash, &slot))
         return EAGAIN;
     uint32_t granules = granules_of(runs, count);
@@ -169,7 +178,7 @@ static int store_new(struct lki_section *x, const struct lki_change *change)
 }
 
 int lki_change_store(struct lki_section *x, const struct lki_change *change,
-                     const struct lki_found *old)
+                     struct lki_found *old)
 {
     int rc = old != NULL ? store_over(x, change, old) : store_new(x, change);
     if (rc != EAGAIN)
@@ -195,7 +204,7 @@ int lki_change_make(const struct lk_cache *c, struct lki_change *change, const v
 }
 
 int lki_change_put(struct lki_section *x, struct lki_change *change, uint64_t ttl_ns,
-                   const struct lki_found *old)
+                   struct lki_found *old)
 {
     bool fresh = old != NULL && !lki_expired(old->view.expire_ns);
     if (ttl_ns == LK_TTL_KEEP && !fresh)
@@ -207,7 +216,7 @@ int lki_change_put(struct lki_section *x, struct lki_change *change, uint64_t tt
     return rc;
 }
 
-void lki_change_remove(struct lki_section *x, uint64_t hash, const struct lki_found *old)
+void lki_change_remove(struct lki_section *x, uint64_t hash, struct lki_found *old)
 {
     drop(x, old->slot, hash, &old->view);
 }

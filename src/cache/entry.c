@@ -13,42 +13,29 @@
 #include <string.h>
 
 #include "base/atomic.h"
-#include "base/clock.h"
 #include "base/copy.h"
 #include "base/crc32c.h"
 #include "cache/hash.h"
 
-static struct lki_entry *entry_at(const struct lki_shard *s, uint32_t block)
-{
-    return (struct lki_entry *)(void *)lki_block(s, block);
-}
-
-static uint32_t fixed_bytes(const struct lki_geometry *g, uint32_t runs)
-{
-    uint32_t checksum = g->checksum ? LKI_ENTRY_CHECKSUM : 0;
-    return LKI_ENTRY_HEADER + checksum + (runs - 1) * (uint32_t)sizeof(uint64_t);
-}
-
 uint32_t lki_entry_granules(const struct lki_geometry *g, size_t key_size, size_t value_size,
                             uint32_t runs)
 {
-    uint64_t bytes = (uint64_t)fixed_bytes(g, runs) + key_size + value_size;
+    uint64_t bytes = (uint64_t)lki_entry_fixed_bytes(g, runs) + key_size + value_size;
     uint64_t granules = (bytes + g->granule - 1) / g->granule;
     return granules <= g->entry_limit ? (uint32_t)granules : 0;
 }
 
-/* Read the runs besides the first; they stand right behind the header. */
-static bool load_runs(const struct lki_shard *s, uint32_t block, struct lki_view *view)
+bool lki_view_load_runs(const struct lki_shard *s, struct lki_view *view)
 {
     const struct lki_geometry *g = s->geometry;
     uint64_t table[LKI_RUNS_MAX];
     uint32_t others = view->run_count - 1;
-    uint32_t rest = view->granules;
-    uint32_t table_at = fixed_bytes(g, 1);
+    uint32_t rest = lki_entry_granules(g, view->key_size, view->value_size, view->run_count);
+    uint32_t table_at = lki_entry_fixed_bytes(g, 1);
     uint64_t first_need = (table_at + others * sizeof(uint64_t) + g->granule - 1) / g->granule;
-    if (block + first_need > g->granules)
+    if (view->block + first_need > g->granules)
         return false;
-    lki_copy_out(table, lki_block(s, block) + table_at, others * sizeof(uint64_t));
+    lki_copy_out(table, lki_block(s, view->block) + table_at, others * sizeof(uint64_t));
     for (uint32_t i = 0; i < others; i++) {
         uint32_t first = (uint32_t)(table[i] >> 32);
         uint32_t count = (uint32_t)table[i];
@@ -57,59 +44,31 @@ static bool load_runs(const struct lki_shard *s, uint32_t block, struct lki_view
         rest -= count;
         view->runs[i + 1] = (struct lki_run){first, count};
     }
-    if (rest < first_need || rest > g->granules - block)
+    if (rest < first_need || rest > g->granules - view->block)
         return false;
-    view->runs[0] = (struct lki_run){block, rest};
+    view->runs[0] = (struct lki_run){view->block, rest};
     return true;
 }
 
-bool lki_view_load(const struct lki_shard *s, uint64_t word, struct lki_view *view)
+uint32_t lki_view_granules(const struct lki_shard *s, const struct lki_view *view)
 {
-    const struct lki_geometry *g = s->geometry;
-    uint32_t block = lki_word_block(word);
-    if (block >= g->granules)
-        return false;
-    const struct lki_entry *e = entry_at(s, block);
-    /* [entry.1] acquire, pairs with [entry.6]: the bytes of this version are visible. */
-    view->version = lk_load_acq_u64(&e->version);
-    /* [entry.7] relaxed: checked by [entry.3] like the bytes. */
-    view->expire_ns = lk_load_rlx_u64(&e->expire_ns);
-    /* [entry.8] relaxed: as [entry.7]. */
-    uint64_t shape = lk_load_rlx_u64(&e->shape);
-    if (view->version == 0 || (view->version >> LKI_VERSION_SHIFT & 0xffff) != lki_word_version(word))
-        return false;
-    view->key_size = (uint32_t)(shape & 0xffff);
-    view->value_size = (uint32_t)(shape >> 32);
-    view->run_count = (uint32_t)(shape >> 24 & 0xff) + 1;
-    if (view->key_size == 0 || view->run_count > LKI_RUNS_MAX)
-        return false;
-    view->key_at = fixed_bytes(g, view->run_count);
-    view->granules = lki_entry_granules(g, view->key_size, view->value_size, view->run_count);
-    if (view->granules == 0)
-        return false;
-    if (view->run_count > 1)
-        return load_runs(s, block, view);
-    view->runs[0] = (struct lki_run){block, view->granules};
-    return view->granules <= g->granules - block;
+    return lki_entry_granules(s->geometry, view->key_size, view->value_size, view->run_count);
 }
 
-bool lki_view_holds(const struct lki_shard *s, const uint64_t *slot_word, uint64_t word,
-                    const struct lki_view *view)
+void lki_view_fill_runs(const struct lki_shard *s, struct lki_view *view)
 {
-    /* [entry.2] acquire fence, pairs with [entry.5]: whoever's bytes were copied, what was stored
-     * before them is seen by the two loads below. */
-    lk_fence_acq();
-    /* [entry.9] relaxed: ordered by the fence. */
-    if (lk_load_rlx_u64(slot_word) != word)
-        return false;
-    /* [entry.3] relaxed: ordered by the fence. */
-    return lk_load_rlx_u64(&entry_at(s, lki_word_block(word))->version) == view->version;
+    if (view->run_count == 1)
+        view->runs[0] = (struct lki_run){view->block, lki_view_granules(s, view)};
 }
 
 size_t lki_view_span(const struct lki_shard *s, const struct lki_view *view, size_t offset,
                      char **at)
 {
     size_t granule = s->geometry->granule;
+    if (__builtin_expect(view->run_count == 1, 1)) {
+        *at = lki_block(s, view->block) + offset;
+        return view->bytes - offset;
+    }
     for (uint32_t i = 0; i < view->run_count; i++) {
         size_t bytes = view->runs[i].count * granule;
         if (offset < bytes) {
@@ -121,8 +80,8 @@ size_t lki_view_span(const struct lki_shard *s, const struct lki_view *view, siz
     return 0;
 }
 
-static void copy_from(const struct lki_shard *s, const struct lki_view *view, size_t offset,
-                      char *buf, size_t n)
+void lki_view_copy(const struct lki_shard *s, const struct lki_view *view, size_t offset,
+                   char *buf, size_t n)
 {
     while (n > 0) {
         char *at;
@@ -137,11 +96,9 @@ static void copy_from(const struct lki_shard *s, const struct lki_view *view, si
     }
 }
 
-bool lki_view_key_is(const struct lki_shard *s, const struct lki_view *view, const void *key,
+bool lki_view_key_is_in_pieces(const struct lki_shard *s, const struct lki_view *view, const void *key,
                      size_t key_size)
 {
-    if (view->key_size != key_size)
-        return false;
     const char *k = key;
     size_t offset = view->key_at;
     while (key_size > 0) {
@@ -155,16 +112,6 @@ bool lki_view_key_is(const struct lki_shard *s, const struct lki_view *view, con
         key_size -= step;
     }
     return true;
-}
-
-void lki_view_copy_key(const struct lki_shard *s, const struct lki_view *view, void *buf)
-{
-    copy_from(s, view, view->key_at, buf, view->key_size);
-}
-
-void lki_view_copy_value(const struct lki_shard *s, const struct lki_view *view, void *buf)
-{
-    copy_from(s, view, (size_t)view->key_at + view->key_size, buf, view->value_size);
 }
 
 uint64_t lki_view_hash(const struct lki_shard *s, const struct lki_view *view)
@@ -188,12 +135,11 @@ uint64_t lki_view_hash(const struct lki_shard *s, const struct lki_view *view)
     return lki_hash_end(&hasher);
 }
 
-bool lki_view_damaged(const struct lki_shard *s, const struct lki_view *view, const void *value)
+bool lki_view_sum_differs(const struct lki_shard *s, const struct lki_view *view,
+                          const void *value)
 {
-    if (!s->geometry->checksum)
-        return false;
     uint64_t stored;
-    lki_copy_out(&stored, lki_block(s, view->runs[0].first) + LKI_ENTRY_HEADER, sizeof stored);
+    lki_copy_out(&stored, lki_block(s, view->block) + LKI_ENTRY_HEADER, sizeof stored);
     return stored != lki_crc32c(value, view->value_size);
 }
 
@@ -224,7 +170,7 @@ static void put(struct writing *w, const void *bytes, size_t n)
 void lki_entry_write(const struct lki_shard *s, const struct lki_run *runs, uint32_t run_count,
                      const struct lki_entry_source *source)
 {
-    struct lki_entry *e = entry_at(s, runs[0].first);
+    struct lki_entry *e = lki_entry_at(s, runs[0].first);
     struct writing w = {.s = s, .run = runs, .offset = LKI_ENTRY_HEADER};
     uint64_t shape = (uint64_t)source->value_size << 32 | (uint64_t)(run_count - 1) << 24 |
                      source->key_size;
@@ -249,9 +195,4 @@ void lki_entry_write(const struct lki_shard *s, const struct lki_run *runs, uint
     put(&w, source->value, source->value_size);
     /* [entry.6] release, pairs with [entry.1]: whoever sees the version sees the bytes. */
     lk_store_rel_u64(&e->version, source->version);
-}
-
-bool lki_expired(uint64_t expire_ns)
-{
-    return expire_ns != 0 && lki_boot_ns() >= expire_ns;
 }

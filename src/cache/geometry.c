@@ -101,6 +101,7 @@ static bool size_shard(struct lki_geometry *g, uint64_t capacity)
     g->ghost_buckets = (uint32_t)divide_up(entries * 4, 3 * LKI_GHOST_WAYS);
     g->small_capacity = g->capacity / 10 > 0 ? g->capacity / 10 : 1;
     g->entry_limit = g->capacity > 1 ? g->capacity / 2 + 1 : 1;
+    g->entry_limit_bytes = (uint64_t)g->entry_limit * g->granule;
     g->value_limit = (uint64_t)g->capacity * g->granule / 4;
     return true;
 }

@@ -38,6 +38,7 @@ struct lki_geometry {
     uint32_t ghost_buckets;
     uint32_t small_capacity; /* of S3-FIFO's small queue, granules */
     uint32_t entry_limit;    /* granules of one entry */
+    uint64_t entry_limit_bytes;
     uint64_t value_limit;    /* bytes of one value */
     uint32_t entry_bytes;    /* as asked, for reports */
     uint64_t ttl_ns;         /* LK_TTL_NEVER or the default */

@@ -3,48 +3,53 @@
 
 #include <string.h>
 
-static inline uint64_t rotate(uint64_t x, unsigned bits)
+/* The state, in four registers. */
+struct state {
+    uint64_t a, b, c, d;
+};
+
+static inline __attribute__((always_inline)) uint64_t rotate(uint64_t x, unsigned bits)
 {
     return x << bits | x >> (64 - bits);
 }
 
-static inline void round1(uint64_t v[4])
+static inline __attribute__((always_inline)) struct state round1(struct state v)
 {
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
+    v.a += v.b;
+    v.c += v.d;
+    v.b = rotate(v.b, 13) ^ v.a;
+    v.d = rotate(v.d, 16) ^ v.c;
+    v.a = rotate(v.a, 32);
+    v.c += v.b;
+    v.a += v.d;
+    v.b = rotate(v.b, 17) ^ v.c;
+    v.d = rotate(v.d, 21) ^ v.a;
+    v.c = rotate(v.c, 32);
+    return v;
 }
 
-static inline void compress(uint64_t v[4], uint64_t word)
+static inline __attribute__((always_inline)) struct state compress(struct state v, uint64_t word)
 {
-    v[3] ^= word;
-    round1(v);
-    v[0] ^= word;
+    v.d ^= word;
+    v = round1(v);
+    v.a ^= word;
+    return v;
 }
 
-static inline void start(uint64_t v[4], const uint64_t key[2])
+static inline __attribute__((always_inline)) struct state start(const uint64_t key[2])
 {
-    v[0] = key[0] ^ 0x736f6d6570736575u;
-    v[1] = key[1] ^ 0x646f72616e646f6du;
-    v[2] = key[0] ^ 0x6c7967656e657261u;
-    v[3] = key[1] ^ 0x7465646279746573u;
+    struct state v = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
+                      key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
+    return v;
 }
 
-static inline uint64_t finish(uint64_t v[4], uint64_t tail, size_t size)
+static inline __attribute__((always_inline)) uint64_t finish(struct state v, uint64_t tail,
+                                                             size_t size)
 {
-    compress(v, tail | (uint64_t)size << 56);
-    v[2] ^= 0xff;
-    round1(v);
-    round1(v);
-    round1(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    v = compress(v, tail | (uint64_t)size << 56);
+    v.c ^= 0xff;
+    v = round1(round1(round1(v)));
+    return v.a ^ v.b ^ v.c ^ v.d;
 }
 
 static inline uint64_t few_bytes(const unsigned char *p, size_t n)
@@ -58,13 +63,12 @@ static inline uint64_t few_bytes(const unsigned char *p, size_t n)
 uint64_t lki_hash(const uint64_t key[2], const void *bytes, size_t size)
 {
     const unsigned char *p = bytes;
-    uint64_t v[4];
+    struct state v = start(key);
     uint64_t word;
     size_t left = size;
-    start(v, key);
     for (; left >= 8; left -= 8, p += 8) {
         memcpy(&word, p, 8);
-        compress(v, word);
+        v = compress(v, word);
     }
     if (size >= 8 && left > 0) {
         memcpy(&word, p + left - 8, 8); /* the last 8 bytes; the first of them are not the tail's */
@@ -77,24 +81,29 @@ uint64_t lki_hash(const uint64_t key[2], const void *bytes, size_t size)
 
 void lki_hash_begin(struct lki_hasher *h, const uint64_t key[2])
 {
-    start(h->v, key);
-    h->tail = 0;
-    h->size = 0;
+    struct state v = start(key);
+    *h = (struct lki_hasher){.v = {v.a, v.b, v.c, v.d}};
 }
 
 void lki_hash_add(struct lki_hasher *h, const void *bytes, size_t size)
 {
     const unsigned char *p = bytes;
+    struct state v = {h->v[0], h->v[1], h->v[2], h->v[3]};
     for (size_t i = 0; i < size; i++) {
         h->tail |= (uint64_t)p[i] << (8 * (h->size % 8));
         if (++h->size % 8 == 0) {
-            compress(h->v, h->tail);
+            v = compress(v, h->tail);
             h->tail = 0;
         }
     }
+    h->v[0] = v.a;
+    h->v[1] = v.b;
+    h->v[2] = v.c;
+    h->v[3] = v.d;
 }
 
 uint64_t lki_hash_end(struct lki_hasher *h)
 {
-    return finish(h->v, h->tail, h->size);
+    struct state v = {h->v[0], h->v[1], h->v[2], h->v[3]};
+    return finish(v, h->tail, h->size);
 }

@@ -6,6 +6,7 @@
 #include "cache/index.h"
 
 #include "base/atomic.h"
+#include "base/scan.h"
 
 enum { FIND_TRIES = 64, PASSED_MAX = 255 };
 
@@ -48,13 +49,19 @@ enum lki_search lki_find(const struct lki_shard *s, const struct lki_key *key,
 {
     uint32_t count = s->geometry->buckets;
     uint32_t at = lki_hash_bucket(key->hash, count);
-    const struct lki_bucket *buckets = lki_buckets(s);
+    uint64_t tag = lki_hash_tag(key->hash);
+    struct lki_bucket *buckets = lki_buckets(s);
     for (uint32_t probed = 0; probed < count; probed++) {
-        const struct lki_bucket *b = &buckets[at];
-        for (uint32_t i = 0; i < LKI_BUCKET_SLOTS; i++) {
+        struct lki_bucket *b = &buckets[at];
+        /* Without branches: which slot it will be cannot be predicted, and a wrong prediction here
+         * would wait for the bucket's cache line. */
+        for (uint32_t mask = lki_scan(b->word, tag); mask != 0; mask &= mask - 1) {
+            uint32_t i = (uint32_t)__builtin_ctz(mask);
             enum lki_search rc = look_at(s, &b->word[i], key, found);
             if (rc == LKI_ABSENT)
                 continue;
+            found->bucket = b;
+            found->way = i;
             found->slot = at * LKI_BUCKET_SLOTS + i;
             return rc;
         }
@@ -73,26 +80,16 @@ void lki_find_prefetch_bucket(const struct lki_shard *s, uint64_t hash)
 void lki_find_prefetch_entry(const struct lki_shard *s, uint64_t hash)
 {
     const struct lki_bucket *b = &lki_buckets(s)[lki_hash_bucket(hash, s->geometry->buckets)];
-    for (uint32_t i = 0; i < LKI_BUCKET_SLOTS; i++) {
-        /* [index.4] relaxed: a guess that decides nothing. */
-        uint64_t word = lk_load_rlx_u64(&b->word[i]);
-        if (word == 0 || lki_word_tag(word) != lki_hash_tag(hash) ||
-            lki_word_block(word) >= s->geometry->granules)
+    for (uint32_t mask = lki_scan(b->word, lki_hash_tag(hash)); mask != 0; mask &= mask - 1) {
+        /* [index.9] relaxed: a guess that decides nothing. */
+        uint64_t word = lk_load_rlx_u64(&b->word[__builtin_ctz(mask)]);
+        if (lki_word_block(word) >= s->geometry->granules)
             continue;
         const char *entry = lki_block(s, lki_word_block(word));
         lk_prefetch(entry);
         lk_prefetch(entry + 64);
         lk_prefetch(entry + 128);
     }
-}
-
-void lki_slot_used(const struct lki_shard *s, uint32_t slot)
-{
-    uint8_t *frequency = lki_slot_frequency(s, slot);
-    /* [index.5] relaxed: a hint to eviction. */
-    uint8_t old = lk_load_rlx_u8(frequency);
-    if (old < LKI_FREQUENCY_MAX)
-        lk_store_rlx_u8(frequency, (uint8_t)(old + 1)); /* [index.6] relaxed: as [index.5] */
 }
 
 bool lki_slot_for_new(const struct lki_shard *s, uint64_t hash, uint32_t *slot)

@@ -91,7 +91,7 @@ static uint32_t granules_in(const struct lki_shard *s, uint32_t slot)
     struct lki_view view;
     /* [queue.3] relaxed: the lock orders it; only its holder changes slot words. */
     uint64_t word = lk_load_rlx_u64(lki_slot_word(s, slot));
-    return word != 0 && lki_view_load(s, word, &view) ? view.granules : 0;
+    return word != 0 && lki_view_load(s, word, &view) ? lki_view_granules(s, &view) : 0;
 }
 
 static void move_to(const struct lki_shard *s, enum lki_queue_name name, uint32_t slot,

@@ -42,7 +42,7 @@ static enum lki_search look(const struct lki_shard *s, const struct lki_key *key
     bool wanted = !read->stale || read->take_stale;
     if (wanted && fits && found.view.value_size > 0)
         lki_view_copy_value(s, &found.view, read->buf);
-    if (!lki_view_holds(s, lki_slot_word(s, found.slot), found.word, &found.view))
+    if (!lki_view_holds(s, &found.bucket->word[found.way], found.word, &found.view))
         return LKI_UNSTEADY;
     if (!wanted)
         return LKI_FOUND;
@@ -52,11 +52,12 @@ static enum lki_search look(const struct lki_shard *s, const struct lki_key *key
     *rc = fits ? 0 : ENOBUFS;
     if (fits && lki_view_damaged(s, &found.view, read->buf)) {
         *rc = LK_ECORRUPT;
-        return lki_view_holds(s, lki_slot_word(s, found.slot), found.word, &found.view)
+        return lki_view_holds(s, &found.bucket->word[found.way], found.word, &found.view)
                    ? LKI_FOUND
                    : LKI_UNSTEADY;
     }
-    lki_slot_used(s, found.slot);
+    if (s->cache->segment.writable)
+        lki_slot_used(&found);
     return LKI_FOUND;
 }
 

@@ -34,8 +34,9 @@ static uint64_t word_in(const struct lki_shard *s, uint32_t slot)
 }
 
 /* Mark the entry's granules; none if another entry has one of them. */
-static bool take_runs(const struct lki_shard *s, const struct lki_view *view)
+static bool take_runs(const struct lki_shard *s, struct lki_view *view)
 {
+    lki_view_fill_runs(s, view);
     for (uint32_t i = 0; i < view->run_count; i++) {
         if (lki_room_take(s, view->runs[i]))
             continue;
@@ -66,21 +67,23 @@ static void rebuild_slot(struct rebuild *r, uint32_t slot)
     if (word == 0)
         return;
     uint64_t hash = 0;
+    uint32_t granules = 0;
     bool sound = lki_view_load(s, word, &view);
     if (sound) {
+        granules = lki_view_granules(s, &view);
         hash = lki_view_hash(s, &view);
         sound = lki_hash_tag(hash) == lki_word_tag(word) &&
                 r->entries < s->geometry->max_entries &&
-                r->used + view.granules <= s->geometry->granules && take_runs(s, &view);
+                r->used + granules <= s->geometry->granules && take_runs(s, &view);
     }
     if (!sound) {
         lk_store_rlx_u64(lki_slot_word(s, slot), 0); /* [rebuild.2] relaxed: as [change.3] */
         return;
     }
     note_passed(r, hash, slot);
-    lki_queue_add(s, lki_queue_of(s, slot), slot, view.granules);
+    lki_queue_add(s, lki_queue_of(s, slot), slot, granules);
     r->entries++;
-    r->used += view.granules;
+    r->used += granules;
     if (view.version > r->version)
         r->version = view.version;
 }

@@ -36,11 +36,12 @@ void lki_room_give(const struct lki_shard *s, struct lki_run run)
         bitmap[w] &= ~mask_in_word(run, w);
 }
 
-void lki_room_give_all(const struct lki_shard *s, const struct lki_view *view)
+void lki_room_give_all(const struct lki_shard *s, struct lki_view *view)
 {
+    lki_view_fill_runs(s, view);
     for (uint32_t i = 0; i < view->run_count; i++)
         lki_room_give(s, view->runs[i]);
-    lki_head(s)->cursor = view->runs[0].first; /* search there next: like sizes fit at once */
+    lki_head(s)->cursor = view->block; /* search there next: like sizes fit at once */
 }
 
 void lki_room_clear(const struct lki_shard *s)

@@ -11,7 +11,7 @@
 /* Mark the granules of a run; false (and nothing marked) if one of them is taken already. */
 bool lki_room_take(const struct lki_shard *s, struct lki_run run);
 void lki_room_give(const struct lki_shard *s, struct lki_run run);
-void lki_room_give_all(const struct lki_shard *s, const struct lki_view *view);
+void lki_room_give_all(const struct lki_shard *s, struct lki_view *view);
 
 /* No granule is taken. */
 void lki_room_clear(const struct lki_shard *s);

@@ -47,15 +47,15 @@ int lki_change_make(const struct lk_cache *c, struct lki_change *change, const v
 
 /* lki_change_store() with the expiry that ttl_ns means, counted as a set. */
 int lki_change_put(struct lki_section *x, struct lki_change *change, uint64_t ttl_ns,
-                   const struct lki_found *old);
+                   struct lki_found *old);
 
 /* Store the entry: over `old` if that is not NULL, else as a new one.  Evicts what it must.
  * Returns 0; EAGAIN only if the shard contradicts itself. */
 int lki_change_store(struct lki_section *x, const struct lki_change *change,
-                     const struct lki_found *old);
+                     struct lki_found *old);
 
 /* Remove the entry in a slot, whose key has this hash. */
-void lki_change_remove(struct lki_section *x, uint64_t hash, const struct lki_found *old);
+void lki_change_remove(struct lki_section *x, uint64_t hash, struct lki_found *old);
 
 /* Remove all entries. */
 void lki_change_flush(struct lki_section *x);

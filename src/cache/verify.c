@@ -196,6 +196,7 @@ static int check_slot(struct verify *v, uint32_t slot)
     }
     if (!reserve(v, (view.key_size > view.value_size ? view.key_size : view.value_size) + 1u))
         return ENOMEM;
+    lki_view_fill_runs(&v->copy, &view);
     for (uint32_t i = 0; i < view.run_count; i++) {
         if (!mark(v, view.runs[i]))
             SLOT_PROBLEM(v, slot, "granules %u+%u belong to another entry too", view.runs[i].first,
@@ -208,7 +209,7 @@ static int check_slot(struct verify *v, uint32_t slot)
     if (!v->dead && view.version > lki_head(&v->copy)->version)
         SLOT_PROBLEM(v, slot, "the version was never given");
     v->entries++;
-    v->used += view.granules;
+    v->used += lki_view_granules(&v->copy, &view);
     return 0;
 }
 
@@ -218,7 +219,8 @@ static uint32_t granules_in(const struct verify *v, uint32_t slot)
 {
     struct lki_view view;
     uint64_t word = lk_load_rlx_u64(lki_slot_word(&v->copy, slot)); /* [verify.3] relaxed: private */
-    return word != 0 && lki_view_load(&v->copy, word, &view) ? view.granules : 0;
+    return word != 0 && lki_view_load(&v->copy, word, &view) ? lki_view_granules(&v->copy, &view)
+                                                              : 0;
 }
 
 static void check_queue(struct verify *v, enum lki_queue_name name)

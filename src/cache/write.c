@@ -33,7 +33,7 @@ static int allowed(const struct request *r, const struct lki_found *old, bool ex
     return r->mode == CAS && old->view.version != r->version ? LK_ECHANGED : 0;
 }
 
-static int store_in(struct lki_section *x, struct request *r, const struct lki_found *old)
+static int store_in(struct lki_section *x, struct request *r, struct lki_found *old)
 {
     bool expired = old != NULL && lki_expired(old->view.expire_ns);
     int rc = allowed(r, old, expired);
@@ -137,7 +137,7 @@ int lk_cache_touch(lk_cache *c, const void *key, size_t key_size, uint64_t ttl_n
         rc = ENOENT;
     if (rc == 0) {
         struct lki_entry *e =
-            (struct lki_entry *)(void *)lki_block(&x.shard, found.view.runs[0].first);
+            (struct lki_entry *)(void *)lki_block(&x.shard, found.view.block);
         /* [write.1] relaxed: one word that readers take as it is; the value is not changed. */
         lk_store_rlx_u64(&e->expire_ns, lki_expiry(c, ttl_ns, found.view.expire_ns));
     }

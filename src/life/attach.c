@@ -11,8 +11,7 @@
 #include "latchkey/err.h"
 #include "life/presence.h"
 
-/* The calling thread's attachments, most recently used first. */
-static __thread struct lki_self *mine;
+__thread struct lki_self *lki_mine;
 
 /* After a refusal, lki_attach_try() leaves it at that for so many calls. */
 enum { TRY_PAUSE = 1024 };
@@ -126,8 +125,8 @@ struct lki_presence *lki_presence_of(const void *address)
 {
     const char *a = address;
     struct lki_presence *found = NULL;
-    if (mine != NULL && mine->presence->begin <= a && a < mine->presence->end)
-        return mine->presence;
+    if (lki_mine != NULL && lki_mine->presence->begin <= a && a < lki_mine->presence->end)
+        return lki_mine->presence;
     registry_take();
     for (size_t i = 0; i < registry_count && found == NULL; i++) {
         if (registry[i]->begin <= a && a < registry[i]->end)
@@ -240,9 +239,9 @@ static void detach_self(struct lki_self *self)
 static void thread_ends(void *unused)
 {
     (void)unused;
-    while (mine != NULL) {
-        struct lki_self *self = mine;
-        mine = self->next;
+    while (lki_mine != NULL) {
+        struct lki_self *self = lki_mine;
+        lki_mine = self->next;
         detach_self(self);
     }
 }
@@ -250,7 +249,7 @@ static void thread_ends(void *unused)
 /* Find the attachment in the thread's list and bring it to the front. */
 static struct lki_self *find_self(const struct lki_presence *p)
 {
-    for (struct lki_self **link = &mine; *link != NULL; link = &(*link)->next) {
+    for (struct lki_self **link = &lki_mine; *link != NULL; link = &(*link)->next) {
         struct lki_self *self = *link;
         if (self->presence != p)
             continue;
@@ -259,8 +258,8 @@ static struct lki_self *find_self(const struct lki_presence *p)
             forget_self(self);
             return NULL;
         }
-        self->next = mine;
-        mine = self;
+        self->next = lki_mine;
+        lki_mine = self;
         return self;
     }
     return NULL;
@@ -272,7 +271,7 @@ static int attach_new(struct lki_presence *p, struct lki_self **out)
         return EROFS;
     if (lki_robust_supported() != 0)
         return ENOTSUP;
-    if (exit_key_rc != 0 || pthread_setspecific(exit_key, &mine) != 0)
+    if (exit_key_rc != 0 || pthread_setspecific(exit_key, &lki_mine) != 0)
         return ENOMEM;
     struct lki_self *self = calloc(1, sizeof *self);
     if (self == NULL)
@@ -288,8 +287,8 @@ static int attach_new(struct lki_presence *p, struct lki_self **out)
     registry_take();
     p->references++;
     registry_give();
-    self->next = mine;
-    mine = self;
+    self->next = lki_mine;
+    lki_mine = self;
     if (was_dead && p->sweep != NULL)
         p->sweep(p->owner, self);
     *out = self;
@@ -298,23 +297,16 @@ static int attach_new(struct lki_presence *p, struct lki_self **out)
 
 int lki_attach(struct lki_presence *p, struct lki_self **out)
 {
-    struct lki_self *self = mine;
-    if (__builtin_expect(self != NULL && self->presence == p && self->epoch == lki_fork_epoch(), 1)) {
-        *out = self;
-        return 0;
-    }
-    self = find_self(p);
+    struct lki_self *self = find_self(p);
     if (self == NULL)
         return attach_new(p, out);
     *out = self;
     return 0;
 }
 
-struct lki_self *lki_attach_try(struct lki_presence *p)
+struct lki_self *lki_attach_slowly(struct lki_presence *p)
 {
-    struct lki_self *self = mine;
-    if (__builtin_expect(self != NULL && self->presence == p && self->epoch == lki_fork_epoch(), 1))
-        return self;
+    struct lki_self *self = NULL;
     if (refused == p && refused_calls++ < TRY_PAUSE)
         return NULL;
     if (lki_attach(p, &self) == 0)
@@ -329,6 +321,6 @@ void lki_detach(struct lki_presence *p)
     struct lki_self *self = find_self(p);
     if (self == NULL)
         return;
-    mine = self->next;
+    lki_mine = self->next;
     detach_self(self);
 }

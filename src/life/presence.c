@@ -111,12 +111,3 @@ void lki_holder_mourn(const struct lki_presence *p, uint32_t holder)
     /* [presence.3] relaxed: clearing the bit only saves later comers the wake above. */
     (void)lk_cas_rlx_u64(token, &seen, seen & ~(uint64_t)LKI_WORD_WAITERS);
 }
-
-void lki_count(struct lki_self *self, unsigned counter, uint64_t n)
-{
-    uint64_t *word = &self->record[counter];
-    /* [presence.4] relaxed: a counter with one writer; readers only sum. */
-    uint64_t old = lk_load_rlx_u64(word);
-    /* [presence.5] relaxed: as [presence.4]. */
-    lk_store_rlx_u64(word, old + n);
-}

@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/atomic.h"
 #include "base/robust.h"
 
 enum { LKI_TOKENS_PER_PAGE = 3, LKI_RECORD_WORDS = 64 };
@@ -82,7 +83,18 @@ int lki_attach(struct lki_presence *p, struct lki_self **self);
 
 /* The calling thread's attachment, or NULL if it has none and cannot get one; cheap when refused
  * often. */
-struct lki_self *lki_attach_try(struct lki_presence *p);
+struct lki_self *lki_attach_slowly(struct lki_presence *p);
+
+/* The calling thread's attachments, most recently used first. */
+extern __thread struct lki_self *lki_mine __attribute__((tls_model("initial-exec")));
+
+static inline struct lki_self *lki_attach_try(struct lki_presence *p)
+{
+    struct lki_self *self = lki_mine;
+    if (__builtin_expect(self != NULL && self->presence == p && self->epoch == lki_fork_epoch(), 1))
+        return self;
+    return lki_attach_slowly(p);
+}
 
 /* End the calling thread's attachment, if there is one. */
 void lki_detach(struct lki_presence *p);
@@ -111,6 +123,13 @@ enum lki_slot_state lki_slot_state(const struct lki_presence *p, uint32_t slot);
 const uint64_t *lki_slot_record(const struct lki_presence *p, uint32_t slot);
 
 /* Add to one of the thread's counters. */
-void lki_count(struct lki_self *self, unsigned counter, uint64_t n);
+static inline void lki_count(struct lki_self *self, unsigned counter, uint64_t n)
+{
+    uint64_t *word = &self->record[counter];
+    /* [presence.4] relaxed: a counter with one writer; readers only sum. */
+    uint64_t old = lk_load_rlx_u64(word);
+    /* [presence.5] relaxed: as [presence.4]. */
+    lk_store_rlx_u64(word, old + n);
+}
 
 #endif

@@ -12,16 +12,21 @@
 
 static const char page_style[] =
     "body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"
-    "'Segoe UI',Helvetica,Arial,sans-serif}main{max-width:900px;margin:0 auto;padding:28px 20px 60px}"
+    "'Segoe UI',Helvetica,Arial,sans-serif}main{max-width:900px;margin:0 auto;padding:28px 20px "
+    "60px}"
     "h1{font-size:27px;line-height:1.25;margin:0 0 6px}h2{font-size:19px;margin:38px 0 8px}"
-    "p.l{color:var(--soft);margin:0 0 22px}.cards{display:flex;flex-wrap:wrap;gap:12px;margin:0 0 30px}"
+    "p.l{color:var(--soft);margin:0 0 22px}.cards{display:flex;flex-wrap:wrap;gap:12px;margin:0 0 "
+    "30px}"
     ".card{flex:1 1 150px;background:var(--card);border-radius:10px;padding:12px 16px}"
-    ".card b{display:block;font-size:25px;line-height:1.3}.card span{color:var(--soft);font-size:14px}"
-    ".ok b{color:var(--lk)}.no b{color:var(--bad)}svg{max-width:100%;height:auto;margin:10px 0 18px}"
+    ".card b{display:block;font-size:25px;line-height:1.3}.card "
+    "span{color:var(--soft);font-size:14px}"
+    ".ok b{color:var(--lk)}.no b{color:var(--bad)}svg{max-width:100%;height:auto;margin:10px 0 "
+    "18px}"
     "table{border-collapse:collapse;width:100%}td,th{padding:6px 10px;text-align:right;"
     "border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums}"
     "td:first-child,th:first-child{text-align:left}th{color:var(--soft);font-weight:600}"
-    "dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:var(--soft)}"
+    "dl{display:grid;grid-template-columns:max-content 1fr;gap:4px "
+    "18px;margin:0}dt{color:var(--soft)}"
     "dd{margin:0}code{background:var(--card);padding:1px 5px;border-radius:4px}";
 
 /* Text from outside, as text. */
@@ -29,18 +34,27 @@ static void put_text(FILE *out, const char *text)
 {
     for (; *text; text++)
         switch (*text) {
-        case '<': (void)fputs("&lt;", out); break;
-        case '>': (void)fputs("&gt;", out); break;
-        case '&': (void)fputs("&amp;", out); break;
-        case '"': (void)fputs("&quot;", out); break;
-        default: (void)fputc(*text, out);
+        case '<':
+            (void)fputs("&lt;", out);
+            break;
+        case '>':
+            (void)fputs("&gt;", out);
+            break;
+        case '&':
+            (void)fputs("&amp;", out);
+            break;
+        case '"':
+            (void)fputs("&quot;", out);
+            break;
+        default:
+            (void)fputc(*text, out);
         }
 }
 
 static void card(FILE *out, bool good, const char *figure, const char *what)
 {
-    (void)fprintf(out, "<div class=\"card %s\"><b>%s</b><span>%s</span></div>\n", good ? "ok" : "no",
-                  figure, what);
+    (void)fprintf(out, "<div class=\"card %s\"><b>%s</b><span>%s</span></div>\n",
+                  good ? "ok" : "no", figure, what);
 }
 
 static void cards(FILE *out, const struct storm_result *r)
@@ -150,12 +164,20 @@ static void table(FILE *out, const struct report *about)
         const char *title;
         cell_fn *cell;
     } rows[] = {
-        {"ran for", cell_seconds}, {"operations", cell_operations}, {"hits", cell_hits},
-        {"kills", cell_kills}, {"kills in a changing call", cell_writing},
-        {"deaths inside a lock", cell_deaths}, {"repairs", cell_repairs},
-        {"backstop time-outs", cell_backstops}, {"stall, median", cell_p50},
-        {"stall, 99 %", cell_p99}, {"stall, 99.9 %", cell_p999}, {"longest stall", cell_longest},
-        {"wrong values", cell_wrong}, {"wedges", cell_wedges},
+        {"ran for", cell_seconds},
+        {"operations", cell_operations},
+        {"hits", cell_hits},
+        {"kills", cell_kills},
+        {"kills in a changing call", cell_writing},
+        {"deaths inside a lock", cell_deaths},
+        {"repairs", cell_repairs},
+        {"backstop time-outs", cell_backstops},
+        {"stall, median", cell_p50},
+        {"stall, 99 %", cell_p99},
+        {"stall, 99.9 %", cell_p999},
+        {"longest stall", cell_longest},
+        {"wrong values", cell_wrong},
+        {"wedges", cell_wedges},
     };
     (void)fputs("<table><tr><th></th>", out);
     for (size_t i = 0; i < about->count; i++)
@@ -210,7 +232,8 @@ static void machine(FILE *out, const struct report *about)
                   cli_size(bytes, about->files->total_bytes), about->files->chunk_bytes);
     (void)fprintf(out, "<dt>cache</dt><dd>%s, room for about %" PRIu64 " entries</dd>\n",
                   cli_size(capacity, about->plan->capacity_bytes), about->plan->entries);
-    (void)fprintf(out, "<dt>storm</dt><dd>%u workers, seed %" PRIu64 ", %u %% of the kills aimed at "
+    (void)fprintf(out,
+                  "<dt>storm</dt><dd>%u workers, seed %" PRIu64 ", %u %% of the kills aimed at "
                   "workers inside a changing call</dd>\n",
                   about->options->workers, about->options->seed, about->options->aim_percent);
     (void)fputs("<dt>machine</dt><dd>", out);
@@ -226,14 +249,17 @@ static void method(FILE *out)
     (void)fputs(
         "<h2>What was measured</h2>\n"
         "<p>Worker processes serve files through one cache in shared memory that is much smaller "
-        "than the files: gets, sets, adds, replaces, compare-and-swaps, deletes, touches, counters, "
-        "leases, expiring entries, flushes, iteration. A killer sends <code>SIGKILL</code> to random "
+        "than the files: gets, sets, adds, replaces, compare-and-swaps, deletes, touches, "
+        "counters, "
+        "leases, expiring entries, flushes, iteration. A killer sends <code>SIGKILL</code> to "
+        "random "
         "workers at random moments and starts new ones at once. Each value served is compared with "
         "the file; each stored version of it is masked with its own number, so that a mix of two "
         "versions cannot pass; counters may only grow; nothing overwritten, deleted or expired may "
         "come back.</p>\n"
         "<p>A stall is the time from the end of one operation of a worker to the end of its next: "
-        "wall time, with reading files, page faults and waiting for a processor all in it. A worker "
+        "wall time, with reading files, page faults and waiting for a processor all in it. A "
+        "worker "
         "that has not moved for 20 ms is spared by the killer, so that no stall is cut short. "
         "<b>ttas</b> is the published broken design, restated: a test-and-test-and-set writer lock "
         "and a sequence counter. It is there to show that the watcher sees a stall when there is "
@@ -244,8 +270,9 @@ static void method(FILE *out)
 static void chart(FILE *out, double height, const char *label,
                   void (*draw)(FILE *, const struct report *), const struct report *about)
 {
-    (void)fprintf(out, "<svg viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" role=\"img\" "
-                       "aria-label=\"%s\">\n",
+    (void)fprintf(out,
+                  "<svg viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" role=\"img\" "
+                  "aria-label=\"%s\">\n",
                   REPORT_WIDTH, height, REPORT_WIDTH, height, label);
     draw(out, about);
     (void)fputs("</svg>\n", out);
@@ -263,10 +290,11 @@ int report_html(const struct report *about, const char *path)
                   "<meta name=\"color-scheme\" content=\"light dark\">\n"
                   "<title>lk storm</title>\n<style>%s%s</style>\n</head>\n<body>\n<main>\n",
                   report_style, page_style);
-    (void)fprintf(out, "<h1>%s</h1>\n<p class=\"l\">Result of <code>lk storm</code>, latchkey %s.</p>\n",
-                  !storm_sound(r) ? (r->wedges ? "The storm wedged the cache" : "The storm found a fault")
-                                  : "A cache that no kill can wedge",
-                  lk_version());
+    (void)fprintf(
+        out, "<h1>%s</h1>\n<p class=\"l\">Result of <code>lk storm</code>, latchkey %s.</p>\n",
+        !storm_sound(r) ? (r->wedges ? "The storm wedged the cache" : "The storm found a fault")
+                        : "A cache that no kill can wedge",
+        lk_version());
     cards(out, r);
     chart(out, report_timeline_height(about->count), "operations and kills per second",
           report_chart_timeline, about);

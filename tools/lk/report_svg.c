@@ -12,11 +12,13 @@
 #include "report_svg.h"
 
 const char report_style[] =
-    ":root{--paper:#ffffff;--ink:#1b1f24;--soft:#5a6472;--line:#d7dce2;--lk:#1d63d8;--lkfill:#1d63d8;"
+    ":root{--paper:#ffffff;--ink:#1b1f24;--soft:#5a6472;--line:#d7dce2;--lk:#1d63d8;--lkfill:#"
+    "1d63d8;"
     "--bad:#c8321f;--kill:#8a6d1d;--card:#f5f7f9}"
     "@media(prefers-color-scheme:dark){:root{--paper:#12161b;--ink:#e6eaee;--soft:#97a3b0;"
     "--line:#2c343d;--lk:#6ea8ff;--lkfill:#6ea8ff;--bad:#ff7a66;--kill:#d9b450;--card:#1a2027}}"
-    "svg text{font:13px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:var(--ink)}"
+    "svg text{font:13px system-ui,-apple-system,'Segoe "
+    "UI',Helvetica,Arial,sans-serif;fill:var(--ink)}"
     "svg .t{font-weight:600;font-size:15px}svg .s{fill:var(--soft);font-size:12px}"
     "svg .g{stroke:var(--line);stroke-width:1;fill:none}svg .a{stroke:var(--soft);stroke-width:1}"
     "svg .lk{stroke:var(--lk);stroke-width:2.2;fill:none;stroke-linejoin:round}"
@@ -24,7 +26,8 @@ const char report_style[] =
     "svg .area{fill:var(--lkfill);opacity:.16;stroke:none}"
     "svg .areabad{fill:var(--bad);opacity:.16;stroke:none}svg .kill{fill:var(--kill);stroke:none}"
     "svg text.clk{fill:var(--lk);font-weight:600}svg text.cbad{fill:var(--bad);font-weight:600}"
-    "svg text.ckill{fill:var(--kill);font-size:12px}svg .dlk{fill:var(--lk)}svg .dbad{fill:var(--bad)}"
+    "svg text.ckill{fill:var(--kill);font-size:12px}svg .dlk{fill:var(--lk)}svg "
+    ".dbad{fill:var(--bad)}"
     "svg .p{stroke:var(--soft);stroke-width:1.2;stroke-dasharray:5 4;fill:none}"
     "svg .never{stroke:var(--bad);stroke-width:2.2;stroke-dasharray:2 5;stroke-linecap:round}";
 
@@ -204,13 +207,14 @@ static void time_path(FILE *out, const struct time_axes *a, const struct storm_r
 {
     double bottom = a->top + PLOT;
     const char *const class[2][2] = {{"lk", "area"}, {"bad", "areabad"}};
-    (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", class[is_ttas(r)][area],
-                  time_x(a, 0), area ? bottom : bottom - PLOT * rate_at(r, 1) / a->peak);
+    (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", class[is_ttas(r)][area], time_x(a, 0),
+                  area ? bottom : bottom - PLOT * rate_at(r, 1) / a->peak);
     for (size_t i = 1; i < r->timeline_count; i++) {
         if (r->timeline[i].at_s - r->timeline[i - 1].at_s < 0.02)
             continue;
         double middle = (r->timeline[i].at_s + r->timeline[i - 1].at_s) / 2;
-        (void)fprintf(out, "L%.1f %.1f", time_x(a, middle), bottom - PLOT * rate_at(r, i) / a->peak);
+        (void)fprintf(out, "L%.1f %.1f", time_x(a, middle),
+                      bottom - PLOT * rate_at(r, i) / a->peak);
     }
     if (area)
         (void)fprintf(out, "V%.1fZ", bottom);
@@ -254,16 +258,17 @@ static void panel_words(FILE *out, const struct time_axes *a, const struct storm
         double x = time_x(a, r->seconds), last = time_x(a, last_progress(r));
         text_at(out, LEFT, title, class, "start", "%s: wedged after %s kills", r->lock,
                 cli_count(kills, r->kills));
-        (void)fprintf(out, "<line class=\"never\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>\n",
-                      x, bottom, LEFT + INNER, bottom);
+        (void)fprintf(out,
+                      "<line class=\"never\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>\n", x,
+                      bottom, LEFT + INNER, bottom);
         bool right = last < LEFT + INNER / 2.0;
         text_at(out, right ? last + 14 : last - 14, bottom - 12, class, right ? "start" : "end",
                 "from here on no worker ever ended an operation");
         return;
     }
     text_at(out, LEFT, title, class, "start",
-            "%s: %s operations through %s kills, %" PRIu64 " wrong values, longest stall %s", r->lock,
-            cli_count(operations, r->operations), cli_count(kills, r->kills), r->wrong,
+            "%s: %s operations through %s kills, %" PRIu64 " wrong values, longest stall %s",
+            r->lock, cli_count(operations, r->operations), cli_count(kills, r->kills), r->wrong,
             cli_span(span, r->longest_ns));
 }
 
@@ -324,14 +329,16 @@ int report_svg(const struct report *about, const char *path)
     FILE *out = fopen(path, "we");
     if (!out)
         return -1;
-    double first = report_timeline_height(about->count), height = first + report_stalls_height() + 36;
-    (void)fprintf(out,
-                  "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" "
-                  "height=\"%.0f\" role=\"img\">\n<title>lk storm: workers killed at random moments "
-                  "while they share one cache</title>\n<style>%s</style>\n"
-                  "<rect width=\"100%%\" height=\"100%%\" rx=\"8\" fill=\"var(--paper)\"/>\n"
-                  "<g transform=\"translate(18 16)\">\n",
-                  REPORT_WIDTH + 36, height, REPORT_WIDTH + 36, height, report_style);
+    double first = report_timeline_height(about->count),
+           height = first + report_stalls_height() + 36;
+    (void)fprintf(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" "
+        "height=\"%.0f\" role=\"img\">\n<title>lk storm: workers killed at random moments "
+        "while they share one cache</title>\n<style>%s</style>\n"
+        "<rect width=\"100%%\" height=\"100%%\" rx=\"8\" fill=\"var(--paper)\"/>\n"
+        "<g transform=\"translate(18 16)\">\n",
+        REPORT_WIDTH + 36, height, REPORT_WIDTH + 36, height, report_style);
     report_chart_timeline(out, about);
     (void)fprintf(out, "</g>\n<g transform=\"translate(18 %.0f)\">\n", first + 22);
     report_chart_stalls(out, about);

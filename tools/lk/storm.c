@@ -12,15 +12,34 @@
 #include "storm.h"
 
 #define SECOND 1000000000ull
-#define DEMO_KILLS_MIN 2000u         /* in DEMO_NS */
+#define DEMO_KILLS_MIN 2000u /* in DEMO_NS */
 #define DEMO_NS (20 * SECOND)
 #define DEMO_STALL_MAX_NS 100000000u
-#define DEMO_TTAS_NS (60 * SECOND)   /* it wedges within a few; if not, the watcher proves nothing */
+#define DEMO_TTAS_NS (60 * SECOND) /* it wedges within a few; if not, the watcher proves nothing */
 
 enum {
-    O_WORKERS = 'w', O_KILLS = 'k', O_SECONDS = 's', O_LOCK = 'l', O_JSON = 'j', O_QUIET = 'q',
-    O_HELP = 'h', O_DEMO = 256, O_ENTRIES, O_SIZE, O_SHARDS, O_SEED, O_HTML, O_SVG, O_RATE, O_AIM,
-    O_WEDGE, O_CALM, O_STOPS, O_CHECKSUM, O_NAME, O_KEEP,
+    O_WORKERS = 'w',
+    O_KILLS = 'k',
+    O_SECONDS = 's',
+    O_LOCK = 'l',
+    O_JSON = 'j',
+    O_QUIET = 'q',
+    O_HELP = 'h',
+    O_DEMO = 256,
+    O_ENTRIES,
+    O_SIZE,
+    O_SHARDS,
+    O_SEED,
+    O_HTML,
+    O_SVG,
+    O_RATE,
+    O_AIM,
+    O_WEDGE,
+    O_CALM,
+    O_STOPS,
+    O_CHECKSUM,
+    O_NAME,
+    O_KEEP,
 };
 
 static const struct cli_option options[] = {
@@ -89,39 +108,71 @@ static bool take(struct storm_options *o, int letter, const char *value)
 {
     unsigned rate;
     switch (letter) {
-    case O_WORKERS: return parse_number("--workers", value, 1, STORM_WORKERS_MAX, &o->workers);
-    case O_SHARDS: return parse_number("--shards", value, 1, 1024, &o->shards);
-    case O_AIM: return parse_number("--aim", value, 0, 100, &o->aim_percent);
-    case O_KILLS: return cli_parse_count("--kills", value, 1, UINT64_MAX, &o->kills);
-    case O_ENTRIES: return cli_parse_count("--entries", value, 1, 100000000, &o->entries);
-    case O_SEED: return cli_parse_count("--seed", value, 0, UINT64_MAX, &o->seed);
-    case O_SECONDS: return cli_parse_time("--seconds", value, &o->run_ns);
-    case O_WEDGE: return cli_parse_time("--wedge", value, &o->wedge_ns);
-    case O_CALM: return cli_parse_time("--calm", value, &o->calm_ns);
-    case O_SIZE: return cli_parse_size("--size", value, &o->size_bytes);
-    case O_LOCK: return parse_lock(value, &o->lock);
+    case O_WORKERS:
+        return parse_number("--workers", value, 1, STORM_WORKERS_MAX, &o->workers);
+    case O_SHARDS:
+        return parse_number("--shards", value, 1, 1024, &o->shards);
+    case O_AIM:
+        return parse_number("--aim", value, 0, 100, &o->aim_percent);
+    case O_KILLS:
+        return cli_parse_count("--kills", value, 1, UINT64_MAX, &o->kills);
+    case O_ENTRIES:
+        return cli_parse_count("--entries", value, 1, 100000000, &o->entries);
+    case O_SEED:
+        return cli_parse_count("--seed", value, 0, UINT64_MAX, &o->seed);
+    case O_SECONDS:
+        return cli_parse_time("--seconds", value, &o->run_ns);
+    case O_WEDGE:
+        return cli_parse_time("--wedge", value, &o->wedge_ns);
+    case O_CALM:
+        return cli_parse_time("--calm", value, &o->calm_ns);
+    case O_SIZE:
+        return cli_parse_size("--size", value, &o->size_bytes);
+    case O_LOCK:
+        return parse_lock(value, &o->lock);
     case O_RATE:
         if (!parse_number("--rate", value, 0, 100000, &rate))
             return false;
         o->kills_per_second = rate;
         return true;
-    case O_NAME: o->name = value; return true;
-    case O_HTML: o->html = value; return true;
-    case O_SVG: o->svg = value; return true;
-    case O_DEMO: o->demo = true; return true;
-    case O_STOPS: o->stops = true; return true;
-    case O_CHECKSUM: o->checksum = true; return true;
-    case O_KEEP: o->keep = true; return true;
-    case O_JSON: o->json = true; return true;
-    case O_QUIET: o->quiet = true; return true;
-    default: return false;
+    case O_NAME:
+        o->name = value;
+        return true;
+    case O_HTML:
+        o->html = value;
+        return true;
+    case O_SVG:
+        o->svg = value;
+        return true;
+    case O_DEMO:
+        o->demo = true;
+        return true;
+    case O_STOPS:
+        o->stops = true;
+        return true;
+    case O_CHECKSUM:
+        o->checksum = true;
+        return true;
+    case O_KEEP:
+        o->keep = true;
+        return true;
+    case O_JSON:
+        o->json = true;
+        return true;
+    case O_QUIET:
+        o->quiet = true;
+        return true;
+    default:
+        return false;
     }
 }
 
 /* CLI_OK: go on; -1: help was asked for. */
 static int parse(struct storm_options *o, int argc, char **argv)
 {
-    struct cli_args a = {.argc = argc, .argv = argv, .options = options,
+    struct cli_args a = {.argc = argc,
+                         .argv = argv,
+                         .options = options,
                          .n_options = sizeof options / sizeof options[0]};
     for (int letter; (letter = cli_args_next(&a)) != 0;) {
         if (letter == O_HELP)
@@ -201,8 +252,8 @@ static int tell(const struct storm_options *o, const struct storm_files *f,
 
 int cmd_storm(int argc, char **argv)
 {
-    struct storm_options o = {.workers = 4, .aim_percent = 50, .kills_per_second = 250,
-                              .wedge_ns = 2 * SECOND};
+    struct storm_options o = {
+        .workers = 4, .aim_percent = 50, .kills_per_second = 250, .wedge_ns = 2 * SECOND};
     if (getrandom(&o.seed, sizeof o.seed, 0) != sizeof o.seed)
         o.seed = cli_now_ns();
     o.seed %= 1000000000u; /* short enough to be typed again */
@@ -223,7 +274,8 @@ int cmd_storm(int argc, char **argv)
     if (rc != 0) {
         free(r);
         return cli_fail(CLI_CANNOT, "%s: %s", o.dir,
-                        rc == ENOENT ? "no such directory, or no readable file in it" : strerror(rc));
+                        rc == ENOENT ? "no such directory, or no readable file in it"
+                                     : strerror(rc));
     }
     code = storm_plan_make(&o, &f, &plan);
     if (code == CLI_OK)

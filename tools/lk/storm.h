@@ -17,8 +17,8 @@
 
 enum {
     STORM_WORKERS_MAX = 64,
-    STORM_COUNTERS = 64,      /* keys that count upwards */
-    STORM_WRONG_LOG = 16,     /* first problems kept in full */
+    STORM_COUNTERS = 64,       /* keys that count upwards */
+    STORM_WRONG_LOG = 16,      /* first problems kept in full */
     STORM_TIMELINE_MAX = 4096, /* samples; twice as coarse when full */
     STORM_KEY_MAX = 320,
     STORM_PATH_MAX = 256,
@@ -33,7 +33,7 @@ struct storm_options {
     enum storm_lock lock;
     unsigned workers, shards, aim_percent;
     uint64_t kills, run_ns, wedge_ns; /* kills, run_ns: 0 = no such limit */
-    uint64_t calm_ns; /* before the first kill */
+    uint64_t calm_ns;                 /* before the first kill */
     uint64_t entries, size_bytes, seed;
     double kills_per_second; /* 0 = as fast as they can be replaced */
     bool demo, json, quiet, checksum, stops, keep;
@@ -169,7 +169,7 @@ static inline void storm_raise(_Atomic uint64_t *word, uint64_t n)
 /* ------------------------------------------------------------------ the cache under test */
 
 struct storm_plan {
-    uint64_t capacity_bytes, entries; /* entries: about how many fit */
+    uint64_t capacity_bytes, entries;          /* entries: about how many fit */
     uint32_t shards, entry_bytes, value_bytes; /* key and value on average; the largest value */
     bool checksum;
     const char *name;
@@ -243,6 +243,7 @@ struct storm {
     size_t floor_bytes;
     void *cache;
     uint64_t begun_ns;
+    int nice; /* the workers'; the parent's may be better */
 };
 
 /* In the child: work until told to stop; never returns. */

@@ -66,10 +66,14 @@ static int lk_put(void *cache, enum storm_put how, const char *key, size_t key_s
                   const void *value, size_t size, uint64_t ttl_ns, uint64_t version)
 {
     switch (how) {
-    case PUT_ADD: return lk_cache_add(cache, key, key_size, value, size, ttl_ns);
-    case PUT_REPLACE: return lk_cache_replace(cache, key, key_size, value, size, ttl_ns);
-    case PUT_CAS: return lk_cache_cas(cache, key, key_size, value, size, ttl_ns, version);
-    case PUT_SET: break;
+    case PUT_ADD:
+        return lk_cache_add(cache, key, key_size, value, size, ttl_ns);
+    case PUT_REPLACE:
+        return lk_cache_replace(cache, key, key_size, value, size, ttl_ns);
+    case PUT_CAS:
+        return lk_cache_cas(cache, key, key_size, value, size, ttl_ns, version);
+    case PUT_SET:
+        break;
     }
     return lk_cache_set(cache, key, key_size, value, size, ttl_ns);
 }
@@ -95,8 +99,16 @@ static int lk_flush(void *cache)
 }
 
 const struct storm_kind storm_latchkey = {
-    .name = "latchkey", .make = lk_make, .attach = lk_attach, .detach = lk_detach, .end = lk_end,
-    .get = lk_get, .put = lk_put, .del = lk_del, .touch = lk_touch, .incr = lk_incr,
+    .name = "latchkey",
+    .make = lk_make,
+    .attach = lk_attach,
+    .detach = lk_detach,
+    .end = lk_end,
+    .get = lk_get,
+    .put = lk_put,
+    .del = lk_del,
+    .touch = lk_touch,
+    .incr = lk_incr,
     .flush = lk_flush,
 };
 
@@ -165,8 +177,10 @@ void worker_lk_get_many(struct worker *w)
     for (unsigned i = 0; i < MANY; i++) {
         worker_pick(w, &items[i], 'f');
         when[i] = worker_asks(w, &items[i]);
-        request[i] = (struct lk_cache_request){.key = items[i].key, .key_size = items[i].key_size,
-                                               .buf = values[i], .capacity = STORM_VALUE_MAX};
+        request[i] = (struct lk_cache_request){.key = items[i].key,
+                                               .key_size = items[i].key_size,
+                                               .buf = values[i],
+                                               .capacity = STORM_VALUE_MAX};
     }
     worker_begin(w, OP_GET_MANY);
     size_t hits = lk_cache_get_many(w->cache, request, MANY), seen = 0;
@@ -208,8 +222,10 @@ static int show(const struct lk_cache_item *shown, void *arg)
     else
         it.key_size = 0;
     if (it.key_size != shown->key_size || memcmp(it.key, shown->key, it.key_size) != 0)
-        worker_wrong(w, (struct storm_wrong){.kind = WRONG_KEY, .file = head.file,
-                                             .chunk = head.chunk, .got = head.path_hash});
+        worker_wrong(w, (struct storm_wrong){.kind = WRONG_KEY,
+                                             .file = head.file,
+                                             .chunk = head.chunk,
+                                             .got = head.path_hash});
     else
         worker_check(w, &it, &got, &when);
     worker_end(w); /* each item is an operation: the storm's own work is what takes the time */
@@ -227,10 +243,11 @@ void worker_lk_each(struct worker *w)
     worker_end(w);
 }
 
-/* In the middle of the storm: shards that others change or have died in are no problem. */
+/* In the middle of the storm: shards that others change or have died in are no problem.  Only of small
+ * caches: the time that it takes for a large one is no stall, but would be counted as one. */
 void worker_lk_verify(struct worker *w)
 {
-    if (w->storm->plan.entries > 20000)
+    if (w->storm->plan.capacity_bytes > 2u << 20)
         return;
     worker_begin(w, OP_VERIFY);
     int rc = lk_cache_verify(w->cache, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -34,9 +35,8 @@ static void serve_file(struct worker *w)
     enum { CHUNKS_AT_ONCE = 8 };
     struct item it;
     uint32_t file = worker_pick_file(w), chunks = w->storm->files->file[file].chunks;
-    uint32_t first = chunks > CHUNKS_AT_ONCE
-                         ? (uint32_t)worker_below(w, chunks - CHUNKS_AT_ONCE + 1)
-                         : 0;
+    uint32_t first =
+        chunks > CHUNKS_AT_ONCE ? (uint32_t)worker_below(w, chunks - CHUNKS_AT_ONCE + 1) : 0;
     for (uint32_t i = first; i < chunks && i < first + CHUNKS_AT_ONCE; i++) {
         item_make(w, &it, 'f', file, i);
         serve(w, &it);
@@ -111,8 +111,9 @@ static void count_up(struct worker *w)
     if (rc != 0)
         worker_result(w, NULL, rc);
     else if (result <= (int64_t)floor)
-        worker_wrong(w, (struct storm_wrong){.kind = WRONG_COUNTER, .chunk = n,
-                                             .got = (uint64_t)result, .expected = floor});
+        worker_wrong(
+            w, (struct storm_wrong){
+                   .kind = WRONG_COUNTER, .chunk = n, .got = (uint64_t)result, .expected = floor});
     else
         storm_raise(floor_word, (uint64_t)result);
     worker_end(w);
@@ -199,14 +200,18 @@ static void step(struct worker *w)
 
 _Noreturn void storm_worker(struct storm *s, unsigned index, uint64_t seed)
 {
-    static struct worker self; /* one to a process; 64 KiB is much for a stack */
+    static struct worker self; /* one to a process */
     struct worker *w = &self;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)signal(SIGINT, SIG_IGN); /* a terminal sends it to all; the parent ends us */
     (void)signal(SIGTERM, SIG_IGN);
-    *w = (struct worker){.storm = s, .slot = &s->shared->slot[index], .cache = s->cache,
-                         .index = index, .random = seed | 1};
+    *w = (struct worker){.storm = s,
+                         .slot = &s->shared->slot[index],
+                         .cache = s->cache,
+                         .index = index,
+                         .random = seed | 1};
     w->stops = atomic_load_explicit(&w->slot->stops, memory_order_relaxed);
+    (void)setpriority(PRIO_PROCESS, 0, s->nice); /* from here on like any other process */
     w->last_ns = cli_now_ns();
     worker_begin(w, OP_ATTACH);
     atomic_store_explicit(&w->slot->stamp_ns, w->last_ns, memory_order_release);
@@ -223,8 +228,8 @@ int storm_prefill(struct storm *s)
 {
     static struct worker self;
     static struct storm_slot nobody;
-    self = (struct worker){.storm = s, .slot = &nobody, .cache = s->cache, .random = 1,
-                           .last_ns = cli_now_ns()};
+    self = (struct worker){
+        .storm = s, .slot = &nobody, .cache = s->cache, .random = 1, .last_ns = cli_now_ns()};
     uint64_t stored = 0;
     struct item it;
     for (uint32_t file = 0; file < s->files->count && !cli_stop; file++)

@@ -111,9 +111,8 @@ static void print_problems(const struct storm_files *f, const struct storm_resul
         const struct storm_wrong *w = &r->first_wrong[i];
         printf("  wrong: %s in %s by worker %u at %.3f s: f:%s#%" PRIu32 " version %" PRIu64
                " got %" PRIu64 " expected %" PRIu64 " result %d\n",
-               storm_wrong_name[w->kind], storm_op_name[w->op], w->worker,
-               (double)w->at_ns * 1e-9, file_name(f, w->file), w->chunk, w->version, w->got,
-               w->expected, w->rc);
+               storm_wrong_name[w->kind], storm_op_name[w->op], w->worker, (double)w->at_ns * 1e-9,
+               file_name(f, w->file), w->chunk, w->version, w->got, w->expected, w->rc);
     }
     if (r->crashes)
         printf("  crash: %s\n", r->crash_text);
@@ -212,11 +211,11 @@ static json_t *json_run(const struct storm_result *r)
         number(r->lease_timeouts), "wedge", r->wedge_text);
     json_object_set_new(run, "sound", json_boolean(storm_sound(r)));
     json_object_set_new(run, "interrupted", json_boolean(r->interrupted));
-    json_object_set_new(
-        run, "stall_ns",
-        json_pack("{so so so so ss so}", "p50", number(r->p50_ns), "p99", number(r->p99_ns), "p999",
-                  number(r->p999_ns), "longest", number(r->longest_ns), "longest_in",
-                  storm_op_name[r->longest_op], "never_ended", number(r->open_stalls)));
+    json_object_set_new(run, "stall_ns",
+                        json_pack("{so so so so ss so}", "p50", number(r->p50_ns), "p99",
+                                  number(r->p99_ns), "p999", number(r->p999_ns), "longest",
+                                  number(r->longest_ns), "longest_in", storm_op_name[r->longest_op],
+                                  "never_ended", number(r->open_stalls)));
     json_object_update_new(run, json_counts(r));
     if (r->has_stat)
         json_object_set_new(run, "cache", json_stat(r));

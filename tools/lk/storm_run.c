@@ -15,9 +15,8 @@
 
 enum {
     CHUNK_MIN = 64,
-    CHUNK_MAX = 16 << 10,
-    CHUNK_MAX_ENTRIES = 4096, /* where the number of entries is asked for */
-    ENTRY_HEADER = 24,        /* cache.h: capacity counts header, key and value */
+    CHUNK_MAX = 4096,
+    ENTRY_HEADER = 24, /* cache.h: capacity counts header, key and value */
     GRANULE = 48,
     PREFILL_FROM = 20000, /* entries: smaller caches fill by themselves in no time */
 };
@@ -45,17 +44,18 @@ int storm_plan_make(const struct storm_options *o, struct storm_files *f, struct
     uint64_t beside = ENTRY_HEADER + f->key_bytes + sizeof(struct storm_head);
     if (o->entries) {
         /* Four times as many chunks as entries, where the files are large enough for that. */
-        chunk = clamp(f->total_bytes / (4 * o->entries), CHUNK_MIN, CHUNK_MAX_ENTRIES);
+        chunk = clamp(f->total_bytes / (4 * o->entries), CHUNK_MIN, CHUNK_MAX);
         if (o->size_bytes)
-            chunk = clamp(o->size_bytes / o->entries, beside + CHUNK_MIN, beside + CHUNK_MAX) -
-                    beside;
+            chunk =
+                clamp(o->size_bytes / o->entries, beside + CHUNK_MIN, beside + CHUNK_MAX) - beside;
         chunk &= ~7ull;
         storm_files_cut(f, (uint32_t)chunk);
         beside = ENTRY_HEADER + f->key_bytes + sizeof(struct storm_head);
     }
     /* Most files end in a part of a chunk, so the average is below the chunk. */
     uint64_t average = f->total_bytes / f->chunk_count;
-    uint64_t entry = (beside + (average < chunk ? average : chunk) + GRANULE - 1) / GRANULE * GRANULE;
+    uint64_t entry =
+        (beside + (average < chunk ? average : chunk) + GRANULE - 1) / GRANULE * GRANULE;
     p->capacity_bytes = o->size_bytes ? o->size_bytes
                         : o->entries  ? clamp(o->entries * entry, 4096, UINT64_MAX)
                                       : SIZE_DEFAULT;
@@ -100,8 +100,8 @@ static void merge(struct storm *s, struct storm_result *r)
         storm_hist_merge(&r->hist, &slot->hist);
         if (storm_read(&slot->longest_ns) > r->longest_ns) {
             r->longest_ns = storm_read(&slot->longest_ns);
-            r->longest_op = (enum storm_op)atomic_load_explicit(&slot->longest_op,
-                                                                memory_order_relaxed);
+            r->longest_op =
+                (enum storm_op)atomic_load_explicit(&slot->longest_op, memory_order_relaxed);
             r->longest_at_s = (double)(storm_read(&slot->longest_at_ns) - s->begun_ns) * 1e-9;
         }
     }
@@ -236,7 +236,9 @@ static int run_on(struct storm *s, struct storm_result *r)
 int storm_run(const struct storm_options *o, struct storm_files *f, const struct storm_plan *plan,
               enum storm_lock lock, struct storm_result *r)
 {
-    struct storm s = {.options = o, .files = f, .plan = *plan,
+    struct storm s = {.options = o,
+                      .files = f,
+                      .plan = *plan,
                       .kind = lock == STORM_TTAS ? &storm_ttas : &storm_latchkey,
                       .floor_bytes = f->chunk_count * sizeof(uint64_t)};
     memset(r, 0, sizeof *r);

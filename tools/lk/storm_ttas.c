@@ -263,7 +263,15 @@ static int ttas_flush(void *cache)
 }
 
 const struct storm_kind storm_ttas = {
-    .name = "ttas", .make = ttas_make, .attach = ttas_attach, .detach = ttas_detach,
-    .end = ttas_end, .get = ttas_get, .put = ttas_put, .del = ttas_del, .touch = ttas_touch,
-    .incr = ttas_incr, .flush = ttas_flush,
+    .name = "ttas",
+    .make = ttas_make,
+    .attach = ttas_attach,
+    .detach = ttas_detach,
+    .end = ttas_end,
+    .get = ttas_get,
+    .put = ttas_put,
+    .del = ttas_del,
+    .touch = ttas_touch,
+    .incr = ttas_incr,
+    .flush = ttas_flush,
 };

@@ -13,17 +13,17 @@
 #include "storm_worker.h"
 
 const char *const storm_op_name[OP_COUNT] = {
-    [OP_START] = "start",   [OP_GET] = "get",         [OP_GET_MANY] = "get_many",
-    [OP_READ] = "read",     [OP_SET] = "set",         [OP_ADD] = "add",
+    [OP_START] = "start",     [OP_GET] = "get",       [OP_GET_MANY] = "get_many",
+    [OP_READ] = "read",       [OP_SET] = "set",       [OP_ADD] = "add",
     [OP_REPLACE] = "replace", [OP_CAS] = "cas",       [OP_DELETE] = "delete",
-    [OP_TOUCH] = "touch",   [OP_INCR] = "incr",       [OP_LEASE] = "lease",
-    [OP_FILL] = "fill",     [OP_EACH] = "each",       [OP_FLUSH] = "flush",
-    [OP_VERIFY] = "verify", [OP_ATTACH] = "attach",
+    [OP_TOUCH] = "touch",     [OP_INCR] = "incr",     [OP_LEASE] = "lease",
+    [OP_FILL] = "fill",       [OP_EACH] = "each",     [OP_FLUSH] = "flush",
+    [OP_VERIFY] = "verify",   [OP_ATTACH] = "attach",
 };
 
 const char *const storm_wrong_name[WRONG_KINDS] = {
-    [WRONG_BYTES] = "bytes",     [WRONG_KEY] = "another key's value", [WRONG_SIZE] = "size",
-    [WRONG_STALE] = "stale",     [WRONG_EXPIRED] = "expired",         [WRONG_COUNTER] = "counter",
+    [WRONG_BYTES] = "bytes",   [WRONG_KEY] = "another key's value", [WRONG_SIZE] = "size",
+    [WRONG_STALE] = "stale",   [WRONG_EXPIRED] = "expired",         [WRONG_COUNTER] = "counter",
     [WRONG_RESULT] = "result",
 };
 
@@ -138,7 +138,8 @@ void item_make(struct worker *w, struct item *it, char space, uint32_t file, uin
     it->bytes = f->bytes + offset;
     it->length = (uint32_t)(left < all->chunk_bytes ? left : all->chunk_bytes);
     it->floor = &w->storm->floor_ns[f->first_chunk + chunk];
-    it->key_size = (size_t)snprintf(it->key, sizeof it->key, "%c:%s#%" PRIu32, space, f->path, chunk);
+    it->key_size =
+        (size_t)snprintf(it->key, sizeof it->key, "%c:%s#%" PRIu32, space, f->path, chunk);
 }
 
 uint32_t worker_pick_file(struct worker *w)
@@ -171,8 +172,8 @@ static uint64_t mask_of(uint64_t version_ns)
 
 size_t item_encode(const struct worker *w, const struct item *it, uint64_t version_ns, void *out)
 {
-    struct storm_head head = {file_of(w, it)->path_hash, version_ns, it->file, (uint32_t)it->space,
-                              it->chunk, it->length};
+    struct storm_head head = {file_of(w, it)->path_hash, version_ns, it->file,
+                              (uint32_t)it->space,       it->chunk,  it->length};
     unsigned char *to = out;
     memcpy(to, &head, sizeof head);
     to += sizeof head;
@@ -211,8 +212,11 @@ void worker_check(struct worker *w, const struct item *it, const struct storm_go
     struct storm_head head;
     struct storm_wrong bad = {.kind = WRONG_KINDS, .file = it->file, .chunk = it->chunk};
     if (got->size != sizeof head + it->length) {
-        bad = (struct storm_wrong){.kind = WRONG_SIZE, .file = it->file, .chunk = it->chunk,
-                                   .got = got->size, .expected = sizeof head + it->length};
+        bad = (struct storm_wrong){.kind = WRONG_SIZE,
+                                   .file = it->file,
+                                   .chunk = it->chunk,
+                                   .got = got->size,
+                                   .expected = sizeof head + it->length};
         worker_wrong(w, bad);
         return;
     }
@@ -246,7 +250,8 @@ void worker_check(struct worker *w, const struct item *it, const struct storm_go
 struct served worker_asks(const struct worker *w, const struct item *it)
 {
     uint64_t floor = atomic_load_explicit(it->floor, memory_order_acquire);
-    uint64_t flushed = atomic_load_explicit(&w->storm->shared->flush_floor_ns, memory_order_acquire);
+    uint64_t flushed =
+        atomic_load_explicit(&w->storm->shared->flush_floor_ns, memory_order_acquire);
     /* Keys of the x space are not tracked one by one, only against flushes. */
     if (it->space != 'f' || flushed > floor)
         floor = flushed;

@@ -4,7 +4,7 @@
 
 #include "storm.h"
 
-enum { STORM_VALUE_MAX = 64 << 10 };
+enum { STORM_VALUE_MAX = 8 << 10 };
 
 struct worker {
     struct storm *storm;

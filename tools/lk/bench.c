@@ -9,8 +9,8 @@
 #include "cli.h"
 
 static const char help[] =
-    "usage: lk bench peers   [--entries N] [--value BYTES] [--skew S] [--rounds N] [--window "
-    "TIME]\n"
+    "usage: lk bench peers   [--entries N] [--value BYTES] [--skew S] [--only NAME,...]\n"
+    "                        [--rounds N] [--window TIME]\n"
     "       lk bench scale   [--entries N] [--processes N] [--rounds N] [--window TIME]\n"
     "       lk bench get|set [--entries N] [--value BYTES] [--threads N | --processes N]\n"
     "                        [--seconds TIME] [--skew S] [--shards N]\n"
@@ -47,6 +47,7 @@ static const struct option longs[] = {
     {"shards", required_argument, NULL, 'S'},
     {"objects", required_argument, NULL, 'o'},
     {"policy-compare", required_argument, NULL, 'P'},
+    {"only", required_argument, NULL, 'O'},
     {"kills", required_argument, NULL, 'k'},
     {"check", no_argument, NULL, 'c'},
     {"json", no_argument, NULL, 'j'},
@@ -61,10 +62,10 @@ static const struct measurement {
     const char *takes; /* beside c j q h */
     bool operand;
 } measurements[] = {
-    {"peers", bench_peers, "evzrw", false}, {"scale", bench_scale, "ezprw", false},
-    {"get", bench_get, "evzstpS", false},   {"set", bench_set, "evzstpS", false},
-    {"replay", bench_replay, "oSP", true},  {"repair", bench_repair, "evzSrk", false},
-    {"collide", bench_collide, "r", false}, {"memory", bench_memory, "vS", false},
+    {"peers", bench_peers, "evzrwO", false}, {"scale", bench_scale, "ezprw", false},
+    {"get", bench_get, "evzstpS", false},    {"set", bench_set, "evzstpS", false},
+    {"replay", bench_replay, "oSP", true},   {"repair", bench_repair, "evzSrk", false},
+    {"collide", bench_collide, "r", false},  {"memory", bench_memory, "vS", false},
 };
 
 #define N_MEASUREMENTS (sizeof measurements / sizeof measurements[0])
@@ -127,6 +128,9 @@ static bool parse_one(int letter, const char *text, struct bench_options *o)
         return cli_parse_count("--objects", text, 1, UINT32_MAX, &o->objects);
     case 'k':
         return cli_parse_count("--kills", text, 0, 100000, &o->kills);
+    case 'O':
+        o->only = text;
+        return true;
     case 'P':
         o->policies = text;
         return true;

@@ -20,6 +20,7 @@ struct bench_options {
     uint64_t window_ns; /* of one measurement */
     uint64_t run_ns;    /* get, set: how long in all */
     uint64_t threads, processes, shards, objects, kills;
+    const char *only;     /* peers: names, comma between; NULL = all */
     const char *policies; /* replay: CSV of reference hit ratios */
     const char *operand;
     bool json, check, quiet;

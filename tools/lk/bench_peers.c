@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bench.h"
 #include "cli.h"
@@ -102,13 +103,30 @@ static void close_peers(struct bench_peer peers[PEERS])
             peers[i].close(&peers[i]);
 }
 
+/* Is the name in the list of names?  In any list if there is none. */
+static bool wanted(const char *list, const char *name)
+{
+    size_t size = strlen(name);
+    for (const char *p = list; p != NULL; p = strchr(p, ',')) {
+        p += *p == ',';
+        if (strncasecmp(p, name, size) == 0 && (p[size] == ',' || p[size] == '\0'))
+            return true;
+    }
+    return list == NULL;
+}
+
 /* A peer that is not installed is left out and said so; one that fails ends the run. */
-static bool open_peers(struct bench_peer peers[PEERS], const struct bench_load *load, bool remote)
+static bool open_peers(struct bench_peer peers[PEERS], const struct bench_load *load, bool remote,
+                       const char *only)
 {
     for (size_t i = 0; i < PEERS; i++) {
         peers[i] = *known[i];
         if (peers[i].remote && !remote)
             continue;
+        if (!wanted(only, peers[i].name)) {
+            bench_peer_failed(&peers[i], "not in --only");
+            continue;
+        }
         int rc = peers[i].open(&peers[i], load);
         if (rc != 0 && rc != ENOENT) {
             if (!cli_stop)
@@ -129,7 +147,7 @@ static int contests(struct contest *get, struct contest *set, size_t value_size,
     get->value_size = set->value_size = value_size;
     set->set = true;
     int code = CLI_CANNOT;
-    if (open_peers(get->peers, &load, remote)) {
+    if (open_peers(get->peers, &load, remote, o->only)) {
         memcpy(set->peers, get->peers, sizeof set->peers);
         code = run_rounds(get, &load, o);
         if (code == CLI_OK)

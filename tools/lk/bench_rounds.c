@@ -186,9 +186,11 @@ void bench_limits_print(const struct bench_limits *l)
     printf("\nMust hold\n");
     for (size_t i = 0; i < l->n; i++) {
         const struct bench_limit *one = &l->all[i];
-        printf("  %-58s at %s %.4g %s, measured %.4g: %s\n", one->text,
-               one->at_least ? "least" : "most", one->limit, one->unit, one->measured,
-               holds(one) ? "holds" : "DOES NOT HOLD");
+        char measured[32] = "not measured";
+        if (!isnan(one->measured))
+            snprintf(measured, sizeof measured, "measured %.4g", one->measured);
+        printf("  %-66s at %s %.4g %s, %s: %s\n", one->text, one->at_least ? "least" : "most",
+               one->limit, one->unit, measured, holds(one) ? "holds" : "DOES NOT HOLD");
     }
 }
 

@@ -228,8 +228,11 @@ void lki_change_flush(struct lki_section *x)
         struct lki_bucket *b = &lki_buckets(s)[i];
         for (uint32_t j = 0; j < LKI_BUCKET_SLOTS; j++)
             lk_store_rlx_u64(&b->word[j], 0); /* [change.6] relaxed: as [change.3] */
-        lk_store_rlx_u8(&b->passed, 0);       /* [change.7] relaxed: nothing is left to find */
     }
+    /* Not before all words are gone: who was killed in between must not have hidden an entry that the
+     * next holder would bring back. */
+    for (uint32_t i = 0; i < s->geometry->buckets; i++)
+        lk_store_rlx_u8(&lki_buckets(s)[i].passed, 0); /* [change.7] relaxed: nothing to find */
     lki_queue_clear(s);
     lki_room_clear(s);
     set_counts(s, 0, 0);

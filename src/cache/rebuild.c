@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "base/scan.h"
 #include "cache/queue.h"
 #include "cache/room.h"
 #include "cache/section.h"
@@ -25,6 +26,14 @@ struct rebuild {
     uint8_t *passed; /* private counts; NULL: no memory, then "many" stays */
     uint32_t entries, used;
     uint64_t version;
+};
+
+/* An entry that is being looked at. */
+struct rebuild_entry {
+    const struct lki_shard *s;
+    uint32_t slot;
+    uint64_t word, hash;
+    struct lki_view view;
 };
 
 static uint64_t word_in(const struct lki_shard *s, uint32_t slot)
@@ -59,33 +68,97 @@ static void note_passed(struct rebuild *r, uint64_t hash, uint32_t slot)
     }
 }
 
+/* Call fn with the entry's bytes from `offset` on in one piece: where they are, or a copy. */
+static bool with_bytes(const struct lki_shard *s, const struct lki_view *view, size_t offset,
+                       size_t size, bool (*fn)(const struct rebuild_entry *, const void *),
+                       const struct rebuild_entry *entry)
+{
+    char *at = NULL;
+    if (lki_view_span(s, view, offset, &at) >= size)
+        return fn(entry, at);
+    char *copy = malloc(size);
+    if (copy == NULL)
+        return true; /* unchecked: only what no death can cause is looked for here */
+    lki_view_copy(s, view, offset, copy, size);
+    bool yes = fn(entry, copy);
+    free(copy);
+    return yes;
+}
+
+static bool sum_fits(const struct rebuild_entry *e, const void *value)
+{
+    return !lki_view_sum_differs(e->s, &e->view, value);
+}
+
+static bool search_ends_here(const struct rebuild_entry *e, const void *bytes)
+{
+    struct lki_found found;
+    struct lki_key key = {bytes, e->view.key_size, e->hash};
+    return lki_find(e->s, &key, &found) == LKI_FOUND && found.slot == e->slot;
+}
+
+/* Is there an entry with this tag where a search comes by before it comes to the slot? */
+static bool may_have_twin(const struct rebuild_entry *e)
+{
+    uint32_t count = e->s->geometry->buckets;
+    uint32_t end = e->slot / LKI_BUCKET_SLOTS;
+    uint32_t at = lki_hash_bucket(e->hash, count);
+    uint64_t tag = lki_hash_tag(e->hash);
+    for (; at != end; at = at + 1 < count ? at + 1 : 0) {
+        if (lki_scan(lki_buckets(e->s)[at].word, tag) != 0)
+            return true;
+    }
+    uint32_t before = (1u << e->slot % LKI_BUCKET_SLOTS) - 1;
+    return (lki_scan(lki_buckets(e->s)[end].word, tag) & before) != 0;
+}
+
+/* Nothing that a death leaves behind fails here; a damaged or hostile segment may. */
+static bool entry_belongs(const struct rebuild_entry *e)
+{
+    const struct lki_shard *s = e->s;
+    const struct lki_view *v = &e->view;
+    if (lki_hash_tag(e->hash) != lki_word_tag(e->word) ||
+        lki_hash_shard(e->hash, s->geometry->shards) != s->index)
+        return false;
+    if (s->geometry->checksum &&
+        !with_bytes(s, v, (size_t)v->key_at + v->key_size, v->value_size, sum_fits, e))
+        return false;
+    return !may_have_twin(e) || with_bytes(s, v, v->key_at, v->key_size, search_ends_here, e);
+}
+
 static void rebuild_slot(struct rebuild *r, uint32_t slot)
 {
     const struct lki_shard *s = r->s;
-    struct lki_view view;
-    uint64_t word = word_in(s, slot);
-    if (word == 0)
-        return;
-    uint64_t hash = 0;
+    struct rebuild_entry e = {.s = s, .slot = slot, .word = word_in(s, slot)};
     uint32_t granules = 0;
-    bool sound = lki_view_load(s, word, &view);
+    if (e.word == 0)
+        return;
+    bool sound = lki_view_load(s, e.word, &e.view);
     if (sound) {
-        granules = lki_view_granules(s, &view);
-        hash = lki_view_hash(s, &view);
-        sound = lki_hash_tag(hash) == lki_word_tag(word) &&
-                r->entries < s->geometry->max_entries &&
-                r->used + granules <= s->geometry->granules && take_runs(s, &view);
+        granules = lki_view_granules(s, &e.view);
+        e.hash = lki_view_hash(s, &e.view);
+        sound = r->entries < s->geometry->max_entries &&
+                r->used + granules <= s->geometry->capacity && entry_belongs(&e) &&
+                take_runs(s, &e.view);
     }
     if (!sound) {
         lk_store_rlx_u64(lki_slot_word(s, slot), 0); /* [rebuild.2] relaxed: as [change.3] */
         return;
     }
-    note_passed(r, hash, slot);
+    note_passed(r, e.hash, slot);
     lki_queue_add(s, lki_queue_of(s, slot), slot, granules);
     r->entries++;
     r->used += granules;
-    if (view.version > r->version)
-        r->version = view.version;
+    if (e.view.version > r->version)
+        r->version = e.view.version;
+}
+
+static uint32_t count_leases(const struct lki_shard *s)
+{
+    uint32_t held = 0;
+    for (uint32_t i = 0; i < LKI_LEASES; i++)
+        held += lki_lease_records(s)[i].holder != 0;
+    return held;
 }
 
 /* Entries lie anywhere: ask for those of a bucket that comes soon. */
@@ -127,4 +200,6 @@ void lki_shard_rebuild(const struct lki_shard *s)
     head->version = r.version;
     lk_store_rlx_u32(&head->entries, r.entries); /* [rebuild.4] relaxed: as [change.1] */
     lk_store_rlx_u32(&head->used, r.used);       /* [rebuild.5] relaxed: as [change.2] */
+    /* [rebuild.6] relaxed: as [lease.1]. */
+    lk_store_rlx_u32(&head->leases_held, count_leases(s));
 }

@@ -1,0 +1,569 @@
+/* explore.c - the exploration: what each operation adds to the graph, and the work list.
+ *
+ * Algorithm: TruSt (Kokologiannakis et al., POPL 2022).  README.md has the outline, and where we
+ * differ.  An operation at a position that the graph already has is replayed: it returns what is
+ * recorded.  A new one continues with the default (read the newest write, be the newest write) and
+ * pushes every other possibility as a packed graph. */
+#include <string.h>
+
+#include "internal.h"
+
+/* ---- the work list --------------------------------------------------------------------------- */
+
+static uint64_t draw(void)
+{
+    uint64_t x = lkc->rng;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return lkc->rng = x;
+}
+
+void explore_push(struct snapshot *s)
+{
+    if (lkc->walking) { /* keep one of all branches, each with equal chance */
+        lkc->branches++;
+        if (draw() % (lkc->branches + 1) != 0) {
+            snapshot_free(s);
+            return;
+        }
+        if (lkc->hop != NULL)
+            snapshot_free(lkc->hop);
+        lkc->hop = s;
+        return;
+    }
+    if (lkc->nwork == lkc->cap_work) {
+        size_t cap = lkc->cap_work != 0 ? 2 * lkc->cap_work : 256;
+        lkc->work = lkc_grow(lkc->work, lkc->cap_work * sizeof(void *), cap * sizeof(void *));
+        lkc->cap_work = cap;
+    }
+    lkc->work[lkc->nwork++] = s;
+    lkc->work_bytes += snapshot_bytes(s);
+    if (lkc->work_bytes > lkc->work_bytes_max)
+        lkc->work_bytes_max = lkc->work_bytes;
+}
+
+/* On a random walk, after each operation: go on here, or hop to the branch that was drawn. */
+static void after_operation(void)
+{
+    if (!lkc->walking || lkc->branches == 0)
+        return;
+    lkc->weight *= lkc->branches + 1;
+    lkc->branches = 0;
+    if (lkc->hop != NULL) {
+        lkc->end = RUN_HOP;
+        lkc_leave();
+    }
+}
+
+/* ---- adding events --------------------------------------------------------------------------- */
+
+static evid newest(const struct gloc *l) { return l->nco == 0 ? EV_INIT : l->co[l->nco - 1]; }
+
+/* Whether another read-modify-write has read what r, at e, reads. */
+static bool taken(evid r, const struct event *e)
+{
+    const struct graph *g = &lkc->g;
+    const struct gloc *l = &g->loc[e->loc];
+    for (uint32_t i = 0; i < l->nrd; i++) {
+        const struct event *o = graph_ev(g, l->rd[i]);
+        if (l->rd[i] != r && o->rf == e->rf && o->flags & EF_RMW)
+            return true;
+    }
+    return false;
+}
+
+/* Add the write of the read-modify-write r.  False: another one has read the same write, so this
+ * graph is impossible (but its revisits, in which the other reads from us, are not). */
+static bool add_rmw_write(evid r)
+{
+    struct graph *g = &lkc->g;
+    struct event *e = graph_ev(g, r);
+    uint32_t ways = op_ways(e, e->value), loc = e->loc;
+    if (e->choice == 0)
+        for (uint32_t k = 1; k < ways; k++) {
+            e->choice = (uint8_t)k;
+            explore_push(snapshot_pack(g, NULL, TODO_RMW, r, EV_INIT, 0));
+            e->choice = 0;
+        }
+    bool impossible = taken(r, e);
+    uint64_t result;
+    (void)op_outcome(e, e->value, &result);
+    e->flags |= EF_RMW;
+    struct event *w = graph_append(g, ev_tid(r), EK_WRITE);
+    e = w - 1; /* the events may have moved */
+    w->loc = loc;
+    w->value = result;
+    w->order = e->ok_order;
+    w->flags = EF_RMW;
+    w->size = e->size;
+    w->pc = e->pc;
+    evid id = ev_id(ev_tid(r), ev_pos(r) + 1), after = e->rf;
+    graph_clocks(g, id);
+    revisit_reads(id, true, after);
+    if (impossible)
+        return false;
+    graph_insert_co(g, loc, id, (uint32_t)(graph_copos(g, after) + 1));
+    return true;
+}
+
+/* r's rf is set: take the value over, see what the operation makes of it. */
+static enum outcome settle_value(evid r)
+{
+    struct graph *g = &lkc->g;
+    struct event *e = graph_ev(g, r);
+    uint64_t result;
+    e->value = graph_value(g, e->loc, e->rf);
+    e->flags &= (uint8_t)~(EF_RMW | EF_STUCK);
+    enum outcome out = op_outcome(e, e->value, &result);
+    e->order = out == OUT_READ && e->op != OP_NONE ? e->fail_order : e->ok_order;
+    struct gthread *t = &g->t[ev_tid(r)];
+    t->stuck = STUCK_NO;
+    if (out == OUT_WAIT) {
+        e->flags |= EF_STUCK;
+        t->stuck = STUCK_AWAIT;
+        t->stuck_at = ev_pos(r);
+        t->timed = (e->flags & EF_TIMED) != 0;
+    }
+    graph_clocks(g, r);
+    return out;
+}
+
+/* Whether reading w would only leave the thread waiting for something newer. */
+static bool useless(const struct event *e, uint64_t value)
+{
+    uint64_t result;
+    return e->op >= OP_WAIT_MASKED && op_outcome(e, value, &result) == OUT_WAIT;
+}
+
+/* The new read r, an operation that writes, could read what another one has read: impossible as it
+ * is, but the other may read from r's write instead.  Done on the spot, not by way of the list. */
+static bool revisit_other(evid r)
+{
+    struct graph *g = &lkc->g;
+    struct event *e = graph_ev(g, r);
+    uint64_t result;
+    if (op_outcome(e, graph_value(g, e->loc, e->rf), &result) != OUT_WRITE || !taken(r, e))
+        return false;
+    (void)settle_value(r);
+    if (!consistent(g, lkc->opt.model))
+        return true;
+    (void)add_rmw_write(r);
+    g->t[ev_tid(r)].len--;
+    g->stamp--;
+    graph_ev(g, r)->flags &= (uint8_t)~EF_RMW;
+    return true;
+}
+
+static uint32_t location_of(const struct access *a)
+{
+    uint32_t loc = loc_get(a->addr, a->size, a->pc);
+    struct graph *g = &lkc->g;
+    graph_touch_loc(g, loc);
+    struct gloc *l = &g->loc[loc];
+    if (l->nco == 0 && l->nrd == 0) {
+        l->init = plain_load(a->addr, a->size);
+        l->init_unknown = heap_unwritten(a->addr, a->size);
+    }
+    return loc;
+}
+
+static void new_read(const struct access *a, uint64_t state)
+{
+    struct graph *g = &lkc->g;
+    uint32_t tid = self()->tid, loc = location_of(a);
+    int64_t low = graph_seen(g, loc, graph_now(g, tid));
+    struct event *e = graph_append(g, tid, EK_READ);
+    evid r = ev_id(tid, g->t[tid].len - 1);
+    e->loc = loc;
+    e->operand = a->operand;
+    e->expected = a->expected;
+    e->pc = a->pc;
+    e->state = state;
+    e->lap = self()->lap;
+    e->op = a->op;
+    e->size = a->size;
+    e->ok_order = e->order = a->order;
+    e->fail_order = a->fail_order;
+    e->flags = a->timed ? EF_TIMED : 0;
+    graph_add_read(g, loc, r);
+    const struct gloc *l = &g->loc[loc];
+    for (int64_t c = low; c < (int64_t)l->nco - 1; c++) {
+        e->rf = c < 0 ? EV_INIT : l->co[c];
+        if (useless(e, graph_value(g, loc, e->rf)))
+            continue;
+        bool done = revisit_other(r);
+        e = graph_ev(g, r);
+        if (!done)
+            explore_push(snapshot_pack(g, NULL, TODO_READ, r, EV_INIT, 0));
+    }
+    e->rf = newest(l);
+    if (lkc->mode != MODE_FAST)
+        plain_check_atomic(r, a->addr, a->size);
+    if (settle_value(r) == OUT_WRITE)
+        (void)add_rmw_write(r);
+}
+
+static void new_write(const struct access *a, uint64_t value)
+{
+    struct graph *g = &lkc->g;
+    uint32_t tid = self()->tid, loc = location_of(a);
+    struct event *e = graph_append(g, tid, EK_WRITE);
+    evid w = ev_id(tid, g->t[tid].len - 1);
+    e->loc = loc;
+    e->value = value;
+    e->order = a->order;
+    e->size = a->size;
+    e->pc = a->pc;
+    graph_clocks(g, w);
+    if (lkc->mode != MODE_FAST && a->order != MO_PLAIN)
+        plain_check_atomic(w, a->addr, a->size);
+    revisit_reads(w, false, EV_INIT);
+    const struct gloc *l = &g->loc[loc];
+    int64_t low = graph_seen(g, loc, graph_clk(g, w, CLK_HB));
+    for (uint32_t p = (uint32_t)(low + 1); p < l->nco; p++)
+        if (!(graph_ev(g, l->co[p])->flags & EF_RMW))
+            explore_push(snapshot_pack(g, NULL, TODO_WRITE, w, w, p));
+    graph_insert_co(g, loc, w, l->nco);
+}
+
+/* ---- operations of the running thread -------------------------------------------------------- */
+
+/* The recorded event that the running thread is at, which must be of this kind; NULL = a new one,
+ * and it is this thread's turn to add it. */
+static struct event *recorded(unsigned kind)
+{
+    struct fiber *f = self();
+    struct gthread *t = &lkc->g.t[f->tid];
+    f->quiet = 0;
+    if (f->pos >= t->len) {
+        run_turn(f->tid);
+        return NULL;
+    }
+    struct event *e = &t->ev[f->pos];
+    if (e->kind != kind)
+        lkc_die("the program is not deterministic: another operation than before");
+    return e;
+}
+
+/* In strict runs plain memory must hold what the events before say: wait until they have run. */
+static void after_source(const struct event *e)
+{
+    if (lkc->mode != MODE_FAST && e->rf != EV_INIT && run_fiber(ev_tid(e->rf))->pos <= ev_pos(e->rf))
+        run_wait_rf(e->rf);
+}
+
+static void check_location(const struct event *e, const struct access *a)
+{
+    if (lkc->locs[e->loc].addr != a->addr || e->size != a->size)
+        lkc_die("the program is not deterministic: another address than before (%#lx, was %#lx)",
+                (unsigned long)a->addr, (unsigned long)lkc->locs[e->loc].addr);
+}
+
+/* A lap that had no effect and ends in the state in which it began would only repeat itself. */
+static void cut_spin(const struct access *a, uint64_t state)
+{
+    const struct fiber *f = self();
+    const struct gthread *t = &lkc->g.t[f->tid];
+    for (uint32_t p = t->len; p-- > 0;) {
+        const struct event *e = &t->ev[p];
+        if (e->kind == EK_FENCE || (e->kind == EK_WRITE && e->flags & EF_RMW))
+            continue;
+        if (e->kind != EK_READ || e->lap != f->lap)
+            return;
+        if (e->state == state && e->pc == a->pc && lkc->locs[e->loc].addr == a->addr)
+            run_stuck(STUCK_SPIN, p);
+    }
+}
+
+uint64_t explore_read(const struct access *a)
+{
+    struct fiber *f = self();
+    struct event *e = recorded(EK_READ);
+    if (e == NULL) {
+        struct gthread *t = &lkc->g.t[f->tid];
+        if (t->stuck == STUCK_SPIN)
+            run_stuck(STUCK_SPIN, t->stuck_at);
+        uint64_t state = 0;
+        if (a->op < OP_WAIT_MASKED) {
+            state = run_state_hash(f);
+            cut_spin(a, state);
+        }
+        new_read(a, state);
+        e = &t->ev[f->pos];
+    } else {
+        check_location(e, a);
+        after_source(e);
+    }
+    f->pos++;
+    if (e->flags & EF_STUCK) {
+        f->pos--;
+        after_operation();
+        run_stuck(STUCK_AWAIT, f->pos);
+    }
+    if (e->rf == EV_INIT && lkc->g.loc[e->loc].init_unknown)
+        error_stop(LK_CHECK_UNINITIALISED, a->pc, "atomic read of memory that was never written");
+    if (e->flags & EF_RMW) {
+        f->pos++;
+        f->lap += e[1].value != e->value;
+    }
+    uint64_t value = e->value;
+    after_operation();
+    return value;
+}
+
+void explore_write(const struct access *a, uint64_t value)
+{
+    struct fiber *f = self();
+    struct event *e = recorded(EK_WRITE);
+    if (e == NULL)
+        new_write(a, value);
+    else
+        check_location(e, a);
+    f->pos++;
+    f->lap++;
+    after_operation();
+}
+
+/* An event without data; returns its id. */
+static evid simple_event(unsigned kind, uint64_t pc, evid rf)
+{
+    struct graph *g = &lkc->g;
+    uint32_t tid = self()->tid;
+    struct event *e = graph_append(g, tid, kind);
+    e->pc = pc;
+    e->rf = rf;
+    return ev_id(tid, g->t[tid].len - 1);
+}
+
+void explore_fence(unsigned order, uint64_t pc)
+{
+    if (order == MO_RLX)
+        return;
+    if (recorded(EK_FENCE) == NULL) {
+        evid id = simple_event(EK_FENCE, pc, EV_INIT);
+        graph_ev(&lkc->g, id)->order = (uint8_t)order;
+        graph_clocks(&lkc->g, id);
+    }
+    self()->pos++;
+}
+
+uint32_t explore_choice(uint32_t ways, uint64_t pc)
+{
+    struct event *e = recorded(EK_CHOICE);
+    if (e == NULL) {
+        evid id = simple_event(EK_CHOICE, pc, EV_INIT);
+        graph_clocks(&lkc->g, id);
+        e = graph_ev(&lkc->g, id);
+        e->operand = ways;
+        for (uint32_t k = 1; k < ways; k++) {
+            e->value = k;
+            explore_push(snapshot_pack(&lkc->g, NULL, TODO_RUN, EV_INIT, EV_INIT, 0));
+        }
+        e->value = 0;
+    }
+    self()->pos++;
+    self()->lap++;
+    uint32_t value = (uint32_t)e->value;
+    after_operation();
+    return value;
+}
+
+uint32_t explore_create(void *(*fn)(void *), void *arg, uint64_t pc)
+{
+    struct fiber *f = self();
+    struct event *e = recorded(EK_CREATE);
+    if (e == NULL) {
+        evid id = simple_event(EK_CREATE, pc, EV_INIT);
+        graph_clocks(&lkc->g, id);
+        uint32_t child = graph_new_thread(&lkc->g, id, fn, arg);
+        e = graph_ev(&lkc->g, id);
+        e->value = child;
+        run_fiber(child)->state = FS_FRESH;
+        run_fiber(child)->pos = 0;
+    }
+    f->created = true;
+    f->pos++;
+    f->lap++;
+    return (uint32_t)e->value;
+}
+
+uint64_t explore_join(uint32_t tid, uint64_t pc)
+{
+    struct event *e = recorded(EK_JOIN);
+    if (e == NULL) {
+        struct graph *g = &lkc->g;
+        if (!graph_ended(g, tid))
+            run_wait_join(tid);
+        evid id = simple_event(EK_JOIN, pc, ev_id(tid, g->t[tid].len - 1));
+        graph_clocks(g, id);
+        e = graph_ev(g, id);
+    }
+    after_source(e);
+    self()->pos++;
+    self()->lap++;
+    return graph_ev(&lkc->g, e->rf)->value;
+}
+
+void explore_begin(void)
+{
+    struct event *e = recorded(EK_BEGIN);
+    if (e == NULL) {
+        evid id = simple_event(EK_BEGIN, 0, lkc->g.t[self()->tid].creator);
+        graph_clocks(&lkc->g, id);
+        e = graph_ev(&lkc->g, id);
+    }
+    after_source(e);
+    self()->pos++;
+}
+
+void explore_end(uint64_t result)
+{
+    if (recorded(EK_END) == NULL) {
+        evid id = simple_event(EK_END, 0, EV_INIT);
+        graph_ev(&lkc->g, id)->value = result;
+        graph_clocks(&lkc->g, id);
+    }
+    self()->pos++;
+    run_thread_done();
+}
+
+uint64_t explore_peek(uintptr_t addr, unsigned size)
+{
+    struct graph *g = &lkc->g;
+    const struct fiber *f = self();
+    uint32_t loc = loc_find(addr, size);
+    if (loc == LOC_NONE || loc >= g->cap_locs || (g->loc[loc].nco == 0 && g->loc[loc].nrd == 0))
+        return plain_load(addr, size);
+    if (f->pos == 0)
+        return g->loc[loc].init;
+    const uint32_t *hb = graph_clk(g, ev_id(f->tid, f->pos - 1), CLK_HB);
+    int64_t seen = graph_seen(g, loc, hb);
+    return graph_value(g, loc, seen < 0 ? EV_INIT : g->loc[loc].co[seen]);
+}
+
+/* ---- the search ------------------------------------------------------------------------------ */
+
+static bool settle_read(evid r, bool check)
+{
+    struct graph *g = &lkc->g;
+    enum outcome out = settle_value(r);
+    if (check && !consistent(g, lkc->opt.model))
+        return false;
+    if (out != OUT_WRITE)
+        return true;
+    if (!add_rmw_write(r))
+        return false;
+    const struct event *w = graph_ev(g, ev_id(ev_tid(r), ev_pos(r) + 1));
+    return w->copos + 1 == g->loc[w->loc].nco || consistent(g, lkc->opt.model);
+}
+
+/* Take a graph off the list and finish what was left undone.  False: it is impossible. */
+static bool settle(struct snapshot *s)
+{
+    struct graph *g = &lkc->g;
+    evid subject;
+    enum todo todo = snapshot_unpack(s, g, &subject);
+    switch (todo) {
+    case TODO_READ:
+        return settle_read(subject, true);
+    case TODO_WRITE:
+        return consistent(g, lkc->opt.model);
+    case TODO_REVISIT: {
+        const struct event *w = graph_ev(g, graph_ev(g, subject)->rf);
+        return settle_read(subject, w->copos + 1 != g->loc[w->loc].nco);
+    }
+    case TODO_RMW:
+        return add_rmw_write(subject);
+    case TODO_RUN:
+        break;
+    }
+    return true;
+}
+
+static void root(void)
+{
+    graph_clear(&lkc->g);
+    (void)graph_new_thread(&lkc->g, EV_INIT, lkc->fn, lkc->arg);
+}
+
+static void drop_work(void)
+{
+    while (lkc->nwork > 0)
+        snapshot_free(lkc->work[--lkc->nwork]);
+    lkc->work_bytes = 0;
+}
+
+/* One random descent from the root; the branches drawn are followed, all others forgotten. */
+static void walk(void)
+{
+    bool possible = true;
+    root();
+    lkc->weight = 1;
+    for (;;) {
+        if (possible)
+            run_once();
+        if (!possible || lkc->end != RUN_HOP)
+            break;
+        do {
+            struct snapshot *s = lkc->hop;
+            lkc->hop = NULL;
+            lkc->branches = 0;
+            possible = settle(s);
+            if (lkc->branches != 0)
+                lkc->weight *= lkc->branches + 1;
+        } while (possible && lkc->hop != NULL);
+    }
+    if (lkc->hop != NULL)
+        snapshot_free(lkc->hop);
+    lkc->hop = NULL;
+    lkc->branches = 0;
+    if (possible)
+        count_walk();
+}
+
+/* The random walks; false if the mode has to rise first. */
+static void walks(void)
+{
+    lkc->walking = true;
+    for (uint64_t i = 0; !lkc->stop && !lkc->upgrade; i++) {
+        if (!lkc->opt.random_only && i >= lkc->opt.walks)
+            break;
+        walk();
+        count_progress();
+    }
+    lkc->walking = false;
+}
+
+static void exhaust(void)
+{
+    root();
+    run_once();
+    count_run();
+    while (lkc->nwork > 0 && !lkc->stop && !lkc->upgrade) {
+        struct snapshot *s = lkc->work[--lkc->nwork];
+        lkc->work_bytes -= snapshot_bytes(s);
+        if (!settle(s)) {
+            lkc->inconsistent++;
+            continue;
+        }
+        run_once();
+        count_run();
+    }
+    drop_work();
+}
+
+/* Plain memory that threads share makes a stricter mode necessary; we then begin anew. */
+void explore_all(void)
+{
+    do {
+        if (lkc->upgrade) {
+            lkc->mode++;
+            lkc->upgrade = false;
+            count_reset();
+        }
+        walks();
+        if (!lkc->upgrade && !lkc->stop && !lkc->opt.random_only)
+            exhaust();
+    } while (lkc->upgrade);
+}

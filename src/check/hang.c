@@ -1,0 +1,64 @@
+/* hang.c - is a run that ends with waiting threads one that would wait for ever?
+ *
+ * Threads are fair and every store is seen in the end (Lahav et al., OOPSLA 2021): a spinning or
+ * sleeping thread waits for ever when every read of its last lap already sees the newest write. */
+#include <string.h>
+
+#include "internal.h"
+
+static bool sees_newest(const struct graph *g, const struct event *e)
+{
+    const struct gloc *l = &g->loc[e->loc];
+    int64_t newest = (int64_t)l->nco - 1;
+    return graph_copos(g, e->rf) == newest
+           || (e->flags & EF_RMW && e[1].copos == newest);
+}
+
+/* Whether the thread, left alone, stays where it is. */
+static bool stands_still(const struct graph *g, uint32_t tid)
+{
+    const struct gthread *t = &g->t[tid];
+    if (t->timed)
+        return false;
+    switch ((enum stuck)t->stuck) {
+    case STUCK_AWAIT:
+    case STUCK_SPIN:
+        for (uint32_t p = t->stuck_at; p < t->len; p++)
+            if (t->ev[p].kind == EK_READ && !sees_newest(g, &t->ev[p]))
+                return false;
+        return true;
+    case STUCK_JOIN:
+        return true; /* the thread joined is judged by itself */
+    default:
+        return false;
+    }
+}
+
+void hang_judge(void)
+{
+    const struct graph *g = &lkc->g;
+    uint32_t culprit = UINT32_MAX, waiting = 0, locks = 0;
+    for (uint32_t t = 0; t < g->nthreads; t++) {
+        if (!g->t[t].live || graph_ended(g, t))
+            continue;
+        if (!stands_still(g, t))
+            return;
+        waiting++;
+        const struct gthread *th = &g->t[t];
+        bool lock = th->stuck == STUCK_AWAIT && th->ev[th->stuck_at].op == OP_LOCK;
+        locks += lock || th->stuck == STUCK_JOIN;
+        if (culprit == UINT32_MAX || g->t[culprit].stuck == STUCK_JOIN)
+            culprit = t;
+    }
+    if (culprit == UINT32_MAX)
+        return;
+    const struct gthread *t = &g->t[culprit];
+    uint64_t pc = t->stuck == STUCK_JOIN ? 0 : t->ev[t->stuck_at].pc;
+    if (locks == waiting)
+        error_record(LK_CHECK_DEADLOCK, culprit, pc, "thread %u waits for ever for a lock or a thread",
+                     culprit);
+    else if (t->stuck == STUCK_SPIN)
+        error_record(LK_CHECK_HANG, culprit, pc, "thread %u spins for ever", culprit);
+    else
+        error_record(LK_CHECK_HANG, culprit, pc, "thread %u sleeps for ever", culprit);
+}

@@ -1,0 +1,81 @@
+/* op.c - what read-modify-writes make of the value that they read. */
+#include "internal.h"
+
+static uint64_t mask_of(unsigned size)
+{
+    return size >= 8 ? UINT64_MAX : ((uint64_t)1 << (8 * size)) - 1;
+}
+
+/* Clear the choice-th set bit below bit 63. */
+static uint64_t wake_one(uint64_t sleepers, unsigned choice)
+{
+    uint64_t set = sleepers & (UINT64_MAX >> 1);
+    for (unsigned i = 0; i < choice; i++)
+        set &= set - 1;
+    return sleepers & ~(set & -set);
+}
+
+/* The last arrival opens the next phase and empties the count. */
+static uint64_t barrier_arrive(uint64_t value, uint64_t count)
+{
+    uint64_t arrived = (value & UINT32_MAX) + 1;
+    return arrived == count ? ((value >> 32) + 1) << 32 : (value & ~(uint64_t)UINT32_MAX) | arrived;
+}
+
+static uint64_t arithmetic(const struct event *e, uint64_t value)
+{
+    switch ((enum ev_op)e->op) {
+    case OP_XCHG: return e->operand;
+    case OP_ADD: return value + e->operand;
+    case OP_SUB: return value - e->operand;
+    case OP_AND: return value & e->operand;
+    case OP_OR: return value | e->operand;
+    case OP_XOR: return value ^ e->operand;
+    case OP_NAND: return ~(value & e->operand);
+    case OP_WAKE_ONE: return wake_one(value, e->choice);
+    case OP_BARRIER: return barrier_arrive(value, e->expected);
+    default: return value;
+    }
+}
+
+enum outcome op_outcome(const struct event *e, uint64_t value, uint64_t *result)
+{
+    bool suits;
+    *result = value;
+    switch ((enum ev_op)e->op) {
+    case OP_NONE:
+        return OUT_READ;
+    case OP_CAS:
+        if (value != e->expected || e->choice != 0)
+            return OUT_READ;
+        *result = e->operand;
+        return OUT_WRITE;
+    case OP_WAIT_MASKED:
+        return (value & e->expected) == e->operand ? OUT_READ : OUT_WAIT;
+    case OP_WAIT_NOT:
+        return (value & e->expected) != e->operand ? OUT_READ : OUT_WAIT;
+    case OP_LOCK:
+    case OP_TRYLOCK:
+        suits = (value & e->expected) == 0;
+        *result = (value + e->operand) & mask_of(e->size);
+        return suits ? OUT_WRITE : e->op == OP_LOCK ? OUT_WAIT : OUT_READ;
+    case OP_SEM:
+        *result = value - 1;
+        return value != 0 ? OUT_WRITE : OUT_WAIT;
+    case OP_TRYSEM:
+        *result = value - 1;
+        return value != 0 ? OUT_WRITE : OUT_READ;
+    default:
+        *result = arithmetic(e, value) & mask_of(e->size);
+        return OUT_WRITE;
+    }
+}
+
+uint32_t op_ways(const struct event *e, uint64_t value)
+{
+    if (e->op == OP_WAKE_ONE) {
+        int n = __builtin_popcountll(value & (UINT64_MAX >> 1));
+        return n > 1 ? (uint32_t)n : 1;
+    }
+    return 1;
+}

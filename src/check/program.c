@@ -1,0 +1,143 @@
+/* program.c - putting the program under test back to its beginning: data, thread-local data. */
+#define _GNU_SOURCE
+#include <asm/prctl.h>
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "program.h"
+
+extern char __data_start[], _end[];
+
+struct program {
+    char *data, *end, *saved;
+    const char *tls_image;
+    size_t tls_file, tls_size; /* of the program; tls_size is rounded up to its alignment */
+    uintptr_t own_tp;          /* thread pointer of the thread that explores */
+    uintptr_t copy_low, copy_high; /* what lies around it: thread-local data of all libraries, TCB */
+    uintptr_t current_tp;
+};
+static struct program *prog;
+
+static uintptr_t thread_pointer(void)
+{
+    uintptr_t tp;
+    __asm__("mov %%fs:0, %0" : "=r"(tp));
+    return tp;
+}
+
+static int find_tls(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    (void)size, (void)unused;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        if (h->p_type != PT_TLS || h->p_memsz == 0)
+            continue;
+        size_t align = h->p_align != 0 ? h->p_align : 1;
+        prog->tls_image = (const char *)(info->dlpi_addr + h->p_vaddr);
+        prog->tls_file = h->p_filesz;
+        prog->tls_size = (h->p_memsz + align - 1) / align * align;
+    }
+    return 1; /* the program itself comes first; the libraries' data is not ours to restore */
+}
+
+/* The mapping that holds the thread pointer bounds what may be copied. */
+static void find_tcb(void)
+{
+    unsigned long low, high;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    prog->own_tp = prog->current_tp = thread_pointer();
+    prog->copy_low = prog->own_tp - prog->tls_size;
+    prog->copy_high = prog->own_tp + 2304;
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%lx-%lx", &low, &high) == 2 && prog->own_tp - low < high - low) {
+            uintptr_t far = prog->own_tp - prog->tls_size - 8192;
+            prog->copy_low = far > low ? far : low;
+            uintptr_t above = prog->own_tp + 4096;
+            prog->copy_high = above < high ? above : high;
+        }
+    if (maps != NULL)
+        (void)fclose(maps);
+}
+
+void program_remember(void)
+{
+    if (prog == NULL) {
+        prog = lkc_alloc(sizeof *prog);
+        memset(prog, 0, sizeof *prog);
+        (void)dl_iterate_phdr(find_tls, NULL);
+        if (prog->tls_size != 0)
+            find_tcb();
+    }
+    prog->data = __data_start;
+    prog->end = _end;
+    size_t size = (size_t)(prog->end - prog->data);
+    prog->saved = lkc_alloc(size);
+    memcpy(prog->saved, prog->data, size);
+}
+
+void program_restore(void)
+{
+    struct hot hot = lkc_hot;
+    memcpy(prog->data, prog->saved, (size_t)(prog->end - prog->data));
+    lkc_hot = hot;
+}
+
+void program_forget(void)
+{
+    program_restore();
+    lkc_free(prog->saved, (size_t)(prog->end - prog->data));
+    prog->saved = NULL;
+}
+
+void program_data(uintptr_t *low, uintptr_t *high)
+{
+    *low = (uintptr_t)prog->data;
+    *high = (uintptr_t)prog->end;
+}
+
+/* A copy of everything around the thread pointer, so that the C library finds what it needs. */
+void *program_new_tls(void)
+{
+    if (prog->tls_size == 0)
+        return NULL;
+    size_t size = prog->copy_high - prog->copy_low;
+    char *block = mmap(NULL, size + 64, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED)
+        lkc_die("out of memory");
+    uintptr_t tp = (uintptr_t)block + (prog->own_tp - prog->copy_low);
+    tp = (tp + 63) & ~(uintptr_t)63;
+    memcpy((char *)tp - (prog->own_tp - prog->copy_low), (const void *)prog->copy_low, size);
+    memcpy((char *)tp, &tp, sizeof tp);
+    memcpy((char *)tp + 16, &tp, sizeof tp);
+    return (void *)tp;
+}
+
+void program_use_tls(void *tls)
+{
+    if (prog->tls_size == 0)
+        return;
+    uintptr_t tp = tls != NULL ? (uintptr_t)tls : prog->own_tp;
+    if (tp == prog->current_tp)
+        return;
+    prog->current_tp = tp;
+    (void)syscall(SYS_arch_prctl, ARCH_SET_FS, tp);
+}
+
+bool program_in_tls(const struct fiber *f, uintptr_t addr)
+{
+    return f->tls != NULL && (uintptr_t)f->tls - addr - 1 < prog->tls_size;
+}
+
+void program_thread_start(struct fiber *f)
+{
+    if (f->tls == NULL)
+        return;
+    char *low = (char *)f->tls - prog->tls_size;
+    memcpy(low, prog->tls_image, prog->tls_file);
+    memset(low + prog->tls_file, 0, prog->tls_size - prog->tls_file);
+}

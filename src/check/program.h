@@ -1,0 +1,20 @@
+/* program.h - the program under test as a thing that can be put back to its beginning. */
+#ifndef LKC_PROGRAM_H
+#define LKC_PROGRAM_H
+
+#include "internal.h"
+
+/* Remember the program's data as it is now / make it so again / the data's bounds. */
+void program_remember(void);
+void program_restore(void);
+void program_forget(void);
+void program_data(uintptr_t *low, uintptr_t *high);
+
+/* Thread-local storage of one fiber; NULL when the program has none. */
+void *program_new_tls(void);
+void program_use_tls(void *tls);
+bool program_in_tls(const struct fiber *f, uintptr_t addr);
+/* A thread begins: its thread-local data as the linker left it. */
+void program_thread_start(struct fiber *f);
+
+#endif

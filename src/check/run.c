@@ -1,0 +1,300 @@
+/* run.c - one run of the program on the working graph: fibers, and who goes next.
+ *
+ * Who may add the next event is a function of the graph alone: the thread of the event added last as
+ * long as it can, then the lowest thread that can.  Threads that merely replay may run in any order
+ * that respects rf (strict modes), or need not run at all (fast mode). */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+#include "program.h"
+#include "shim.h"
+
+extern char lkc_fiber_start[];
+
+#define CALLS 4096u
+
+static struct fiber *new_fiber(uint32_t tid)
+{
+    size_t size = lkc->opt.stack_bytes, page = 4096;
+    struct fiber *f = lkc_alloc(sizeof *f);
+    memset(f, 0, sizeof *f);
+    f->tid = tid;
+    char *low = mmap(NULL, size + page, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (low == MAP_FAILED || mprotect(low, page, PROT_NONE) != 0)
+        lkc_die("cannot map a stack of %zu bytes", size);
+    f->stack_low = (uintptr_t)low + page;
+    f->stack_high = f->sp_min = f->stack_low + size;
+    if (lkc->stacks_low == 0 || f->stack_low < lkc->stacks_low)
+        lkc->stacks_low = f->stack_low;
+    if (f->stack_high > lkc->stacks_high)
+        lkc->stacks_high = f->stack_high;
+    f->calls = lkc_alloc(CALLS * sizeof *f->calls);
+    f->calls_top = f->calls;
+    f->tls = program_new_tls();
+    return f;
+}
+
+struct fiber *run_fiber(uint32_t tid)
+{
+    while (tid >= lkc->nfibers) {
+        LKC_GROW(lkc->fibers, lkc->cap_fibers, lkc->nfibers + 1);
+        lkc->fibers[lkc->nfibers] = new_fiber(lkc->nfibers);
+        lkc->nfibers++;
+    }
+    return lkc->fibers[tid];
+}
+
+bool run_on_stack(uintptr_t addr, uint32_t *tid)
+{
+    if (addr - lkc->stacks_low >= lkc->stacks_high - lkc->stacks_low)
+        return false;
+    for (uint32_t t = 0; t < lkc->nfibers; t++) {
+        const struct fiber *f = lkc->fibers[t];
+        if (addr - f->stack_low < f->stack_high - f->stack_low) {
+            *tid = t;
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t lkc_trap_pc(const struct fiber *f) { return ((const uint64_t *)f->sp)[13]; }
+
+/* The words of the trap frame that are the program's: all but the handler and the arguments. */
+uint64_t run_state_hash(const struct fiber *f)
+{
+    const uint64_t *p = (const uint64_t *)(f->sp + 7 * sizeof *p);
+    const uint64_t *end = (const uint64_t *)f->stack_high;
+    uint64_t h = 0x9e3779b97f4a7c15u;
+    for (; p < end; p++) {
+        h = (h ^ *p) * 0xff51afd7ed558ccdu;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+/* ---- who goes next ---------------------------------------------------------------------------- */
+
+/* Whether thread t can never add an event to this graph. */
+static bool cannot_extend(uint32_t tid)
+{
+    const struct fiber *f = lkc->fibers[tid];
+    return f->state == FS_DONE || f->state == FS_STUCK
+           || (f->state == FS_JOIN && !graph_ended(&lkc->g, f->wait));
+}
+
+static bool may_extend(uint32_t tid)
+{
+    const struct graph *g = &lkc->g;
+    if (g->last == tid)
+        return true;
+    if (!cannot_extend(g->last))
+        return false;
+    for (uint32_t t = 0; t < tid; t++)
+        if (g->t[t].live && !cannot_extend(t))
+            return false;
+    return true;
+}
+
+static bool eligible(uint32_t tid)
+{
+    const struct graph *g = &lkc->g;
+    const struct fiber *f = lkc->fibers[tid];
+    switch ((enum fiber_state)f->state) {
+    case FS_FRESH:
+        if (lkc->mode != MODE_FAST || g->t[tid].stuck == STUCK_NO)
+            return true;
+        return g->t[tid].stuck == STUCK_JOIN && graph_ended(g, g->t[tid].stuck_at);
+    case FS_READY:
+        return true;
+    case FS_WAIT_RF:
+        return lkc->fibers[ev_tid(f->wait)]->pos > ev_pos(f->wait);
+    case FS_JOIN:
+        return graph_ended(g, f->wait);
+    case FS_TURN:
+        return may_extend(tid);
+    case FS_STUCK:
+    case FS_DONE:
+        break;
+    }
+    return false;
+}
+
+static struct fiber *pick(void)
+{
+    const struct graph *g = &lkc->g;
+    for (uint32_t t = lkc->nfibers; t < g->nthreads; t++)
+        (void)run_fiber(t);
+    if (g->t[g->last].live && eligible(g->last))
+        return lkc->fibers[g->last];
+    for (uint32_t t = 0; t < g->nthreads; t++)
+        if (g->t[t].live && eligible(t))
+            return lkc->fibers[t];
+    return NULL;
+}
+
+void run_turn(uint32_t tid)
+{
+    if (lkc->mode == MODE_FAST || may_extend(tid))
+        return;
+    self()->state = FS_TURN;
+    self()->redo = 1;
+    lkc_reschedule();
+}
+
+void run_wait_rf(evid w)
+{
+    self()->state = FS_WAIT_RF;
+    self()->wait = w;
+    self()->redo = 1;
+    lkc_reschedule();
+}
+
+void run_wait_join(uint32_t tid)
+{
+    struct gthread *t = &lkc->g.t[self()->tid];
+    t->stuck = STUCK_JOIN;
+    t->stuck_at = tid;
+    self()->state = FS_JOIN;
+    self()->wait = tid;
+    self()->redo = 1;
+    lkc_reschedule();
+}
+
+void run_stuck(enum stuck why, uint32_t at)
+{
+    struct gthread *t = &lkc->g.t[self()->tid];
+    t->stuck = (uint8_t)why;
+    t->stuck_at = at;
+    self()->state = FS_STUCK;
+    self()->redo = 0;
+    lkc_reschedule();
+}
+
+/* The plain write that the thread was about to make at its last hook is in memory by now.  The call
+ * may be made again after others had their turn, so it begins at a fixed place. */
+void run_finish_plain(struct fiber *f)
+{
+    if (!f->pending_begun) {
+        f->pending_begun = true;
+        f->pending_pos = f->pos;
+        f->pending_lap = f->lap;
+    }
+    f->pos = f->pending_pos;
+    f->lap = f->pending_lap;
+    plain_written_to(f->pending, f->pending_size, f->pending_pc);
+    f->pending = 0;
+    f->pending_begun = false;
+}
+
+void run_thread_done(void)
+{
+    self()->state = FS_DONE;
+    lkc_reschedule();
+}
+
+/* ---- starting and switching ------------------------------------------------------------------- */
+
+/* Bytes below the deepest point known that calls without hooks may have dirtied. */
+#define UNSEEN 1024u
+
+static void start(struct fiber *f)
+{
+    uintptr_t from = f->sp_min - UNSEEN;
+    if (from < f->stack_low)
+        from = f->stack_low;
+    memset((void *)from, 0, f->stack_high - from);
+    uint64_t *frame = (uint64_t *)f->stack_high - 14;
+    frame[9] = (uint64_t)(uintptr_t)lkc->g.t[f->tid].arg; /* r13 */
+    frame[10] = (uint64_t)(uintptr_t)lkc->g.t[f->tid].fn; /* r12 */
+    frame[13] = (uint64_t)(uintptr_t)lkc_fiber_start;
+    f->sp = f->sp_min = (uintptr_t)frame;
+    f->calls_top = f->calls;
+    f->pos = 0;
+    f->lap = 0;
+    f->quiet = 0;
+    f->pending = 0;
+    f->pending_begun = false;
+    f->redo = f->again = 0;
+    f->created = false;
+    if (f->tid == 0) {
+        program_restore();
+        shim_reset();
+    }
+    shim_thread_start(f);
+    heap_thread_start(f->tid);
+    program_thread_start(f);
+}
+
+static void switch_to(struct fiber *f)
+{
+    struct fiber *old = lkc_hot.current;
+    if (old != NULL) {
+        old->calls_top = lkc_hot.calls;
+        if (lkc_hot.sp_min < old->sp_min)
+            old->sp_min = lkc_hot.sp_min;
+    }
+    lkc_hot.current = f;
+    lkc_hot.calls = f->calls_top;
+    lkc_hot.calls_end = f->calls + CALLS;
+    lkc_hot.sp_min = f->sp_min;
+    lkc_hot.stack_low = f->stack_low;
+    lkc_hot.stack_size = lkc->mode == MODE_STACKS ? 0 : f->stack_high - f->stack_low;
+    program_use_tls(f->tls);
+}
+
+/* Called on the checker's own stack, which holds nothing that is still needed. */
+uint64_t lkc_dispatch(void)
+{
+    struct fiber *f = pick();
+    if (f == NULL) {
+        lkc->end = RUN_COMPLETE;
+        for (uint32_t t = 0; t < lkc->g.nthreads; t++)
+            if (lkc->g.t[t].live && !graph_ended(&lkc->g, t))
+                lkc->end = RUN_BLOCKED;
+        lkc_leave();
+    }
+    if (f->state == FS_FRESH)
+        start(f);
+    f->state = FS_READY;
+    switch_to(f);
+    if (!f->redo)
+        return 0;
+    f->redo = 0;
+    f->again = 1;
+    return lkc_call_again(f);
+}
+
+static void reset_fiber(uint32_t tid)
+{
+    const struct gthread *t = &lkc->g.t[tid];
+    struct fiber *f = run_fiber(tid);
+    f->state = FS_FRESH;
+    f->pos = 0;
+    if (lkc->mode != MODE_FAST)
+        return;
+    if (graph_ended(&lkc->g, tid)) {
+        f->state = FS_DONE;
+        f->pos = t->len;
+    } else if (t->stuck != STUCK_NO && t->stuck != STUCK_JOIN) {
+        f->state = FS_STUCK;
+    }
+}
+
+void run_once(void)
+{
+    for (uint32_t t = 0; t < lkc->g.nthreads; t++)
+        if (lkc->g.t[t].live)
+            reset_fiber(t);
+    plain_reset();
+    lkc->errors_in_run = 0;
+    lkc_enter();
+    struct fiber *last = lkc_hot.current;
+    if (last != NULL && lkc_hot.sp_min < last->sp_min)
+        last->sp_min = lkc_hot.sp_min;
+    lkc_hot.current = NULL;
+    lkc_hot.calls = lkc_hot.calls_end = NULL;
+    program_use_tls(NULL);
+}

@@ -1,0 +1,83 @@
+/* shim.h - the C library's functions as the checker models them. */
+#ifndef LKC_SHIM_H
+#define LKC_SHIM_H
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "internal.h"
+
+/* The C library's own function of this name, for calls outside an exploration. */
+#define LKC_REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
+
+/* The bit that stands for the running thread among sleepers. */
+uint64_t shim_sleeper_bit(const struct fiber *f);
+/* At the beginning of a run: no keys. */
+void shim_reset(void);
+void shim_thread_start(struct fiber *f);
+
+int lkc_k_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int lkc_k_join(pthread_t thread, void **result);
+int lkc_k_detach(pthread_t thread);
+int lkc_k_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
+int lkc_k_mutex_destroy(pthread_mutex_t *m);
+int lkc_k_mutex_lock(pthread_mutex_t *m);
+int lkc_k_mutex_trylock(pthread_mutex_t *m);
+int lkc_k_mutex_timedlock(pthread_mutex_t *m, const struct timespec *until);
+int lkc_k_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const struct timespec *until);
+int lkc_k_mutex_unlock(pthread_mutex_t *m);
+int lkc_k_mutex_consistent(pthread_mutex_t *m);
+int lkc_k_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
+int lkc_k_cond_destroy(pthread_cond_t *c);
+int lkc_k_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
+int lkc_k_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until);
+int lkc_k_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t clock,
+                         const struct timespec *until);
+int lkc_k_cond_signal(pthread_cond_t *c);
+int lkc_k_cond_broadcast(pthread_cond_t *c);
+int lkc_k_rwlock_init(pthread_rwlock_t *l, const pthread_rwlockattr_t *attr);
+int lkc_k_rwlock_destroy(pthread_rwlock_t *l);
+int lkc_k_rwlock_rdlock(pthread_rwlock_t *l);
+int lkc_k_rwlock_tryrdlock(pthread_rwlock_t *l);
+int lkc_k_rwlock_wrlock(pthread_rwlock_t *l);
+int lkc_k_rwlock_trywrlock(pthread_rwlock_t *l);
+int lkc_k_rwlock_unlock(pthread_rwlock_t *l);
+int lkc_k_barrier_init(pthread_barrier_t *b, const pthread_barrierattr_t *attr, unsigned count);
+int lkc_k_barrier_destroy(pthread_barrier_t *b);
+int lkc_k_barrier_wait(pthread_barrier_t *b);
+int lkc_k_spin_init(pthread_spinlock_t *l, int shared);
+int lkc_k_spin_destroy(pthread_spinlock_t *l);
+int lkc_k_spin_lock(pthread_spinlock_t *l);
+int lkc_k_spin_trylock(pthread_spinlock_t *l);
+int lkc_k_spin_unlock(pthread_spinlock_t *l);
+int lkc_k_sem_init(sem_t *s, int shared, unsigned value);
+int lkc_k_sem_destroy(sem_t *s);
+int lkc_k_sem_wait(sem_t *s);
+int lkc_k_sem_trywait(sem_t *s);
+int lkc_k_sem_timedwait(sem_t *s, const struct timespec *until);
+int lkc_k_sem_post(sem_t *s);
+int lkc_k_sem_getvalue(sem_t *s, int *value);
+bool lkc_k_once_enter(int *once);
+void lkc_k_once_leave(int *once);
+
+/* Traps without a name in the C library. */
+_Noreturn void lkc_thread_exit(void *result);
+bool lkc_once_enter(int *once);
+void lkc_once_leave(int *once);
+
+void *lkc_k_malloc(size_t size);
+void *lkc_k_calloc(size_t n, size_t size);
+void *lkc_k_realloc(void *p, size_t size);
+void *lkc_k_aligned_alloc(size_t align, size_t size);
+int lkc_k_posix_memalign(void **p, size_t align, size_t size);
+void lkc_k_free(void *p);
+void lkc_k_assert_fail(const char *what, const char *file, unsigned line, const char *function);
+void lkc_k_abort(void);
+void lkc_k_check_fail(const char *what, const char *file, int line);
+void lkc_k_check_assume(bool condition);
+uint32_t lkc_k_check_choose(uint32_t ways);
+
+#endif

@@ -1,0 +1,35 @@
+/* litmus.h - small programs as data: parsed from the notation of shared/data/litmus/README.md, or
+ * made at random; run by an interpreter that is compiled for the checker. */
+#ifndef LITMUS_H
+#define LITMUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { LITMUS_THREADS = 8, LITMUS_OPS = 16, LITMUS_LOCATIONS = 6 };
+
+enum litmus_op { L_STORE, L_LOAD, L_ADD, L_XCHG, L_CAS, L_FENCE };
+
+struct litmus_step {
+    enum litmus_op op;
+    int location;
+    int order;       /* of __ATOMIC_* */
+    int value;       /* stored, added, swapped in */
+    int expected;    /* L_CAS */
+    bool from_kept;  /* the value is the one kept by an earlier load of the thread */
+    bool keep;
+};
+
+struct litmus {
+    int threads;
+    int length[LITMUS_THREADS];
+    struct litmus_step step[LITMUS_THREADS][LITMUS_OPS];
+};
+
+/* False if the text is not a program. */
+bool litmus_parse(struct litmus *p, const char *text);
+
+/* Main thread: starts the threads of the program `p` and joins them. */
+void *litmus_run(void *p);
+
+#endif

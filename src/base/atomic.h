@@ -89,4 +89,10 @@ static inline void lk_prefetch(const void *p)
     __builtin_prefetch(p, 0, 3);
 }
 
+/* The same ahead of a write. */
+static inline void lk_prefetch_write(const void *p)
+{
+    __builtin_prefetch(p, 1, 3);
+}
+
 #endif

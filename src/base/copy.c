@@ -84,11 +84,16 @@ bool lki_copy_equal(const void *shared, const void *src, size_t n)
 
 #else
 
+#include <emmintrin.h>
+
 typedef char lki_16[16];
 typedef char lki_8[8];
 
-/* From here on a string instruction is faster than a loop (measured: 512 to 1024 bytes). */
-enum { STRING_MOVE_MIN = 768 };
+/* From here on libc's memcpy is faster than the loop below (measured: 4 KiB from memory 335 ns, rep
+ * movsb 418, this loop 553).  Called through a pointer that may be any function, for all the compiler
+ * knows, it is as opaque as an instruction of our own. */
+enum { LIBC_MOVE_MIN = 256 };
+static void *(*volatile const libc_move)(void *, const void *, size_t) = memcpy;
 
 static void move16(char *d, const char *s)
 {
@@ -129,8 +134,8 @@ static uint8_t load1(const char *s)
 /* Both directions are the same instructions; the ends of a piece of 16 bytes or more overlap. */
 static void move(char *d, const char *s, size_t n)
 {
-    if (n >= STRING_MOVE_MIN) {
-        __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
+    if (n >= LIBC_MOVE_MIN) {
+        (void)libc_move(d, s, n);
         return;
     }
     if (n >= 16) {
@@ -167,23 +172,37 @@ void lki_copy_in(void *shared, const void *src, size_t n)
     move(shared, src, n);
 }
 
+static bool equal16(const char *a, const char *b)
+{
+    __m128i x;
+    __m128i y;
+    __asm__ volatile("movdqu %1, %0" : "=x"(x) : "m"(*(const lki_16 *)a));
+    memcpy(&y, b, 16);
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) == 0xffff;
+}
+
+static bool equal8(const char *a, const char *b)
+{
+    uint64_t w;
+    memcpy(&w, b, 8);
+    return load8(a) == w;
+}
+
 bool lki_copy_equal(const void *shared, const void *src, size_t n)
 {
     const char *a = shared;
     const char *b = src;
-    uint64_t differs = 0;
-    uint64_t w;
-    if (n >= 8) {
-        memcpy(&w, b + n - 8, 8);
-        differs = load8(a + n - 8) ^ w;
-        for (; n > 8 && differs == 0; n -= 8, a += 8, b += 8) {
-            memcpy(&w, b, 8);
-            differs = load8(a) ^ w;
-        }
-        return differs == 0;
+    if (n >= 16) {
+        bool last = equal16(a + n - 16, b + n - 16);
+        for (; last && n > 16; n -= 16, a += 16, b += 16)
+            last = equal16(a, b);
+        return last;
     }
+    if (n >= 8)
+        return equal8(a, b) && equal8(a + n - 8, b + n - 8);
+    uint8_t differs = 0;
     for (; n > 0; n--, a++, b++)
-        differs |= (uint64_t)(load1(a) ^ (uint8_t)*b);
+        differs |= (uint8_t)(load1(a) ^ (uint8_t)*b);
     return differs == 0;
 }
 

@@ -15,7 +15,8 @@ static uint32_t by_bits(const unsigned char *p, size_t size)
 }
 
 #ifdef __x86_64__
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(const unsigned char *p, size_t size)
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(const unsigned char *p,
+                                                                 size_t size)
 {
     uint64_t crc = 0xffffffffu;
     for (; size >= 8; size -= 8, p += 8) {

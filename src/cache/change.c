@@ -77,9 +77,11 @@ static bool make_room(struct lki_section *x, uint32_t granules, uint32_t without
     const struct lki_geometry *g = x->shard.geometry;
     const struct lki_shard_head *head = lki_head(&x->shard);
     while (head->entries + entries > g->max_entries) {
+        bool fits = (uint64_t)head->used + granules <= (uint64_t)g->capacity + without;
         if (!evict_one(x, keep))
             return false;
-        lki_count(x->self, LKI_INDEX_FULL, 1);
+        if (fits)
+            lki_count(x->self, LKI_INDEX_FULL, 1);
     }
     while ((uint64_t)head->used + granules > (uint64_t)g->capacity + without) {
         if (!evict_one(x, keep))
@@ -103,7 +105,7 @@ static uint32_t find_room(struct lki_section *x, const struct lki_change *change
 {
     const struct lki_shard *s = &x->shard;
     for (;;) {
-        uint32_t count = lki_room_find(s, change->key.size, change->value_size, runs);
+        uint32_t count = lki_room_find(s, change, runs);
         uint64_t used = (uint64_t)lki_head(s)->used + granules_of(runs, count);
         if (count > 0 && used <= (uint64_t)s->geometry->capacity + without)
             return count;
@@ -129,15 +131,13 @@ static uint64_t write_entry(struct lki_section *x, const struct lki_change *chan
     return lki_word_make(lki_hash_tag(change->key.hash), source.version, runs[0].first);
 }
 
-static int store_over(struct lki_section *x, const struct lki_change *change,
-                      struct lki_found *old)
+static int store_over(struct lki_section *x, const struct lki_change *change, struct lki_found *old)
 {
     const struct lki_shard *s = &x->shard;
     struct lki_shard_head *head = lki_head(s);
     struct lki_run runs[LKI_RUNS_MAX];
-    uint32_t least = lki_entry_granules(s->geometry, change->key.size, change->value_size, 1);
     uint32_t freed = lki_view_granules(s, &old->view);
-    (void)make_room(x, least, freed, 0, old->slot);
+    (void)make_room(x, change->granules, freed, 0, old->slot);
     uint32_t count = find_room(x, change, freed, old->slot, runs);
     if (count == 0) {
         /* Only the old entry is left and is in the way: the key is absent until the new one is in. */
@@ -159,9 +159,8 @@ static int store_new(struct lki_section *x, const struct lki_change *change)
     struct lki_shard_head *head = lki_head(s);
     struct lki_run runs[LKI_RUNS_MAX];
     uint32_t slot;
-    uint32_t least = lki_entry_granules(s->geometry, change->key.size, change->value_size, 1);
     bool known = lki_ghost_take(s, change->key.hash);
-    (void)make_room(x, least, 0, 1, UINT32_MAX);
+    (void)make_room(x, change->granules, 0, 1, UINT32_MAX);
     uint32_t count = find_room(x, change, 0, UINT32_MAX, runs);
     if (count == 0 || !lki_slot_for_new(s, change->key.hash, &slot))
         return EAGAIN;
@@ -177,8 +176,7 @@ static int store_new(struct lki_section *x, const struct lki_change *change)
     return 0;
 }
 
-int lki_change_store(struct lki_section *x, const struct lki_change *change,
-                     struct lki_found *old)
+int lki_change_store(struct lki_section *x, const struct lki_change *change, struct lki_found *old)
 {
     int rc = old != NULL ? store_over(x, change, old) : store_new(x, change);
     if (rc != EAGAIN)
@@ -200,7 +198,8 @@ int lki_change_make(const struct lk_cache *c, struct lki_change *change, const v
         return E2BIG;
     change->value = value;
     change->value_size = value_size;
-    return lki_entry_granules(g, key_size, value_size, 1) != 0 ? 0 : E2BIG;
+    change->granules = lki_entry_granules(g, key_size, value_size, 1);
+    return change->granules != 0 ? 0 : E2BIG;
 }
 
 int lki_change_put(struct lki_section *x, struct lki_change *change, uint64_t ttl_ns,

@@ -80,8 +80,8 @@ size_t lki_view_span(const struct lki_shard *s, const struct lki_view *view, siz
     return 0;
 }
 
-void lki_view_copy(const struct lki_shard *s, const struct lki_view *view, size_t offset,
-                   char *buf, size_t n)
+void lki_view_copy(const struct lki_shard *s, const struct lki_view *view, size_t offset, char *buf,
+                   size_t n)
 {
     while (n > 0) {
         char *at;
@@ -96,8 +96,8 @@ void lki_view_copy(const struct lki_shard *s, const struct lki_view *view, size_
     }
 }
 
-bool lki_view_key_is_in_pieces(const struct lki_shard *s, const struct lki_view *view, const void *key,
-                     size_t key_size)
+bool lki_view_key_is_in_pieces(const struct lki_shard *s, const struct lki_view *view,
+                               const void *key, size_t key_size)
 {
     const char *k = key;
     size_t offset = view->key_at;
@@ -135,8 +135,7 @@ uint64_t lki_view_hash(const struct lki_shard *s, const struct lki_view *view)
     return lki_hash_end(&hasher);
 }
 
-bool lki_view_sum_differs(const struct lki_shard *s, const struct lki_view *view,
-                          const void *value)
+bool lki_view_sum_differs(const struct lki_shard *s, const struct lki_view *view, const void *value)
 {
     uint64_t stored;
     lki_copy_out(&stored, lki_block(s, view->block) + LKI_ENTRY_HEADER, sizeof stored);
@@ -172,8 +171,8 @@ void lki_entry_write(const struct lki_shard *s, const struct lki_run *runs, uint
 {
     struct lki_entry *e = lki_entry_at(s, runs[0].first);
     struct writing w = {.s = s, .run = runs, .offset = LKI_ENTRY_HEADER};
-    uint64_t shape = (uint64_t)source->value_size << 32 | (uint64_t)(run_count - 1) << 24 |
-                     source->key_size;
+    uint64_t shape =
+        (uint64_t)source->value_size << 32 | (uint64_t)(run_count - 1) << 24 | source->key_size;
     /* [entry.4] relaxed: ordered before the bytes by the fence. */
     lk_store_rlx_u64(&e->version, 0);
     /* [entry.5] release fence, pairs with [entry.2]: the slot word's change and version 0 come before

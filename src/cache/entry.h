@@ -22,11 +22,11 @@ struct lki_run {
 struct lki_view {
     uint64_t version;
     uint64_t expire_ns;
-    uint64_t bytes; /* of the entry in all, without the rest of the last granule */
+    uint64_t bytes;  /* of the entry in all, without the rest of the last granule */
     uint32_t key_at; /* offset of the key from the entry's begin; the value follows */
     uint32_t key_size;
     uint32_t value_size;
-    uint32_t block;                   /* where the entry begins */
+    uint32_t block; /* where the entry begins */
     uint32_t run_count;
     struct lki_run runs[LKI_RUNS_MAX]; /* set only if there are several */
 };
@@ -73,7 +73,9 @@ bool lki_view_load_runs(const struct lki_shard *s, struct lki_view *view);
 
 /* Read where the entry that `word` names has its bytes.  False: it contradicts itself, or it is being
  * replaced at this moment. */
-static inline bool lki_view_load(const struct lki_shard *s, uint64_t word, struct lki_view *view)
+static inline __attribute__((always_inline)) bool lki_view_load(const struct lki_shard *s,
+                                                                uint64_t word,
+                                                                struct lki_view *view)
 {
     const struct lki_geometry *g = s->geometry;
     uint32_t block = lki_word_block(word);
@@ -137,8 +139,8 @@ static inline bool lki_view_key_is(const struct lki_shard *s, const struct lki_v
 }
 
 /* Copy n bytes from `offset` on. */
-void lki_view_copy(const struct lki_shard *s, const struct lki_view *view, size_t offset,
-                   char *buf, size_t n);
+void lki_view_copy(const struct lki_shard *s, const struct lki_view *view, size_t offset, char *buf,
+                   size_t n);
 
 static inline void lki_view_copy_key(const struct lki_shard *s, const struct lki_view *view,
                                      void *buf)

@@ -29,22 +29,22 @@ enum {
 
 struct lki_geometry {
     uint32_t shards;
-    uint32_t granule;      /* bytes */
-    uint32_t capacity;     /* granules that entries of a shard may take together */
-    uint32_t granules;     /* granules that there are: a reserve to write new beside old */
-    uint32_t max_entries;  /* a shard */
+    uint32_t granule;     /* bytes */
+    uint32_t capacity;    /* granules that entries of a shard may take together */
+    uint32_t granules;    /* granules that there are: a reserve to write new beside old */
+    uint32_t max_entries; /* a shard */
     uint32_t buckets, slots;
     uint32_t bitmap_words;
     uint32_t ghost_buckets;
     uint32_t small_capacity; /* of S3-FIFO's small queue, granules */
     uint32_t entry_limit;    /* granules of one entry */
     uint64_t entry_limit_bytes;
-    uint64_t value_limit;    /* bytes of one value */
-    uint32_t entry_bytes;    /* as asked, for reports */
-    uint64_t ttl_ns;         /* LK_TTL_NEVER or the default */
+    uint64_t value_limit; /* bytes of one value */
+    uint32_t entry_bytes; /* as asked, for reports */
+    uint64_t ttl_ns;      /* LK_TTL_NEVER or the default */
     bool checksum;
     size_t buckets_at, links_at, bitmap_at, ghost_at, leases_at, blocks_at;
-    size_t stride;           /* bytes of a shard */
+    size_t stride; /* bytes of a shard */
 };
 
 /* Fill in the defaults of `options` and turn it into a segment's parameters.

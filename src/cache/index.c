@@ -10,25 +10,21 @@
 
 enum { FIND_TRIES = 64, PASSED_MAX = 255 };
 
-static uint64_t word_acquire(const uint64_t *word)
-{
-    /* [index.1] acquire, pairs with [index.2]: the entry that the word names is visible. */
-    return lk_load_acq_u64(word);
-}
-
 static uint8_t passed_count(const struct lki_bucket *b)
 {
-    /* [index.3] relaxed: raised before [index.2] publishes an entry beyond, so who may expect that
-     * entry sees the count too. */
+    /* [index.10] relaxed: under the lock. */
     return lk_load_rlx_u8(&b->passed);
 }
 
-/* Does the slot hold the key?  A word that changes while we look is looked at again. */
-static enum lki_search look_at(const struct lki_shard *s, const uint64_t *slot_word,
+/* A slot word that changes while we look is looked at again. */
+enum lki_search lki_look_again(const struct lki_shard *s, const uint64_t *slot_word, uint64_t word,
                                const struct lki_key *key, struct lki_found *found)
 {
-    uint64_t word = word_acquire(slot_word);
     for (int i = 0; i < FIND_TRIES; i++) {
+        uint64_t again = lki_word_acquire(slot_word);
+        if (again == word)
+            return LKI_ABSENT; /* another key of this tag, or a word that leads nowhere */
+        word = again;
         if (word == 0 || lki_word_tag(word) != lki_hash_tag(key->hash))
             return LKI_ABSENT;
         if (lki_view_load(s, word, &found->view) &&
@@ -36,10 +32,6 @@ static enum lki_search look_at(const struct lki_shard *s, const uint64_t *slot_w
             found->word = word;
             return LKI_FOUND;
         }
-        uint64_t again = word_acquire(slot_word);
-        if (again == word)
-            return LKI_ABSENT; /* another key of this tag, or a word that leads nowhere */
-        word = again;
     }
     return LKI_UNSTEADY;
 }
@@ -47,29 +39,7 @@ static enum lki_search look_at(const struct lki_shard *s, const uint64_t *slot_w
 enum lki_search lki_find(const struct lki_shard *s, const struct lki_key *key,
                          struct lki_found *found)
 {
-    uint32_t count = s->geometry->buckets;
-    uint32_t at = lki_hash_bucket(key->hash, count);
-    uint64_t tag = lki_hash_tag(key->hash);
-    struct lki_bucket *buckets = lki_buckets(s);
-    for (uint32_t probed = 0; probed < count; probed++) {
-        struct lki_bucket *b = &buckets[at];
-        /* Without branches: which slot it will be cannot be predicted, and a wrong prediction here
-         * would wait for the bucket's cache line. */
-        for (uint32_t mask = lki_scan(b->word, tag); mask != 0; mask &= mask - 1) {
-            uint32_t i = (uint32_t)__builtin_ctz(mask);
-            enum lki_search rc = look_at(s, &b->word[i], key, found);
-            if (rc == LKI_ABSENT)
-                continue;
-            found->bucket = b;
-            found->way = i;
-            found->slot = at * LKI_BUCKET_SLOTS + i;
-            return rc;
-        }
-        if (passed_count(b) == 0)
-            return LKI_ABSENT;
-        at = at + 1 < count ? at + 1 : 0;
-    }
-    return LKI_ABSENT;
+    return lki_find_inline(s, key, found);
 }
 
 void lki_find_prefetch_bucket(const struct lki_shard *s, uint64_t hash)

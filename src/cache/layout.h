@@ -20,14 +20,14 @@ enum lki_queue_name { LKI_SMALL = 0, LKI_MAIN = 1 };
 
 /* Under the shard's lock, but for `entries`, `used` and `leases_held`, which statistics read. */
 struct lki_shard_head {
-    uint32_t lock;        /* life/rmutex.h */
+    uint32_t lock; /* life/rmutex.h */
     uint32_t entries;
     uint32_t used;        /* granules of entries */
     uint32_t leases_held; /* records that name a holder */
     uint64_t sections;    /* how often the lock was taken */
     uint64_t version;     /* the last that was given to an entry */
     struct lki_queue queues[2];
-    uint32_t cursor;      /* granule where the next search for room begins */
+    uint32_t cursor; /* granule where the next search for room begins */
     uint32_t reserved;
     uint64_t ghost_clock; /* evictions remembered */
     uint64_t unused[6];
@@ -79,9 +79,24 @@ enum {
 
 /* What a process counts, in its thread's presence record. */
 enum lki_counter {
-    LKI_HITS, LKI_MISSES, LKI_SETS, LKI_DELETES, LKI_EVICTIONS, LKI_EXPIRATIONS, LKI_INDEX_FULL,
-    LKI_PROMOTIONS, LKI_GHOST_HITS, LKI_FRAGMENTED, LKI_LEASES_GRANTED, LKI_LEASE_WAITS,
-    LKI_LEASE_DEATHS, LKI_DEATHS, LKI_REPAIRS, LKI_LOCK_WAITS, LKI_BACKSTOPS, LKI_COUNTERS
+    LKI_HITS,
+    LKI_MISSES,
+    LKI_SETS,
+    LKI_DELETES,
+    LKI_EVICTIONS,
+    LKI_EXPIRATIONS,
+    LKI_INDEX_FULL,
+    LKI_PROMOTIONS,
+    LKI_GHOST_HITS,
+    LKI_FRAGMENTED,
+    LKI_LEASES_GRANTED,
+    LKI_LEASE_WAITS,
+    LKI_LEASE_DEATHS,
+    LKI_DEATHS,
+    LKI_REPAIRS,
+    LKI_LOCK_WAITS,
+    LKI_BACKSTOPS,
+    LKI_COUNTERS
 };
 
 struct lk_cache {

@@ -28,7 +28,8 @@ static bool restamp(struct lki_lease_record *r)
 {
     bool waiting = r->waiting != 0;
     r->waiting = 0;
-    lk_store_rlx_u32(&r->stamp, r->stamp + 1); /* [lease.2] relaxed: sleepers come back to the lock */
+    lk_store_rlx_u32(&r->stamp,
+                     r->stamp + 1); /* [lease.2] relaxed: sleepers come back to the lock */
     return waiting;
 }
 
@@ -175,8 +176,8 @@ static bool past(const struct timespec *deadline)
     return deadline != NULL && !lki_timespec_before(&now, deadline);
 }
 
-static int lease_loop(lk_cache *c, const struct lki_key *key, struct lki_read *read,
-                      unsigned flags, const struct timespec *deadline, struct lk_lease *lease)
+static int lease_loop(lk_cache *c, const struct lki_key *key, struct lki_read *read, unsigned flags,
+                      const struct timespec *deadline, struct lk_lease *lease)
 {
     for (;;) {
         struct lki_section x;

@@ -70,7 +70,8 @@ void lki_queue_remove(const struct lki_shard *s, uint32_t slot, uint32_t granule
 
 void lki_queue_resize(const struct lki_shard *s, uint32_t slot, uint32_t was, uint32_t is)
 {
-    lki_head(s)->queues[lki_queue_of(s, slot)].granules += is - was;
+    if (is != was) /* most often not, and the link is in a cache line of its own */
+        lki_head(s)->queues[lki_queue_of(s, slot)].granules += is - was;
 }
 
 static uint8_t frequency_of(const struct lki_shard *s, uint32_t slot)
@@ -112,9 +113,8 @@ bool lki_queue_victim(const struct lki_shard *s, uint32_t keep, uint32_t *slot, 
     while (rounds-- > 0) {
         uint32_t in_small = slot_or_none(s, queues[LKI_SMALL].tail);
         uint32_t in_main = slot_or_none(s, queues[LKI_MAIN].tail);
-        bool from_small =
-            in_small != 0 &&
-            (in_main == 0 || queues[LKI_SMALL].granules >= s->geometry->small_capacity);
+        bool from_small = in_small != 0 && (in_main == 0 || queues[LKI_SMALL].granules >=
+                                                                s->geometry->small_capacity);
         uint32_t number = from_small ? in_small : in_main;
         if (number == 0)
             return false;

@@ -29,11 +29,12 @@ uint64_t lki_expiry(const struct lk_cache *c, uint64_t ttl_ns, uint64_t old_ns)
 }
 
 /* One look.  LKI_UNSTEADY: what was copied did not hold. */
-static enum lki_search look(const struct lki_shard *s, const struct lki_key *key,
-                            struct lki_read *read, int *rc)
+static inline __attribute__((always_inline)) enum lki_search look(const struct lki_shard *s,
+                                                                  const struct lki_key *key,
+                                                                  struct lki_read *read, int *rc)
 {
     struct lki_found found;
-    enum lki_search search = lki_find(s, key, &found);
+    enum lki_search search = lki_find_inline(s, key, &found);
     *rc = ENOENT;
     if (search != LKI_FOUND)
         return search;
@@ -92,16 +93,25 @@ void lki_read_count(struct lk_cache *c, int rc)
         lki_count(self, rc == 0 ? LKI_HITS : LKI_MISSES, 1);
 }
 
+/* A get; *read says where to.  Counted. */
+static inline int get(lk_cache *c, const void *key, size_t key_size, struct lki_read *read)
+{
+    struct lki_key k;
+    if (lki_key_make(c, &k, key, key_size) != 0 || (read->buf == NULL && read->capacity > 0))
+        return EINVAL;
+    read->take_stale = false;
+    int rc = lki_read(c, &k, read);
+    lki_read_count(c, rc);
+    return rc;
+}
+
 int lk_cache_get_entry(lk_cache *c, const void *key, size_t key_size, void *buf, size_t capacity,
                        struct lk_cache_entry *entry)
 {
-    struct lki_key k;
-    struct lki_read read = {.buf = buf, .capacity = capacity};
-    int rc = lki_key_make(c, &k, key, key_size);
-    if (rc != 0 || (buf == NULL && capacity > 0))
-        return EINVAL;
-    rc = lki_read(c, &k, &read);
-    lki_read_count(c, rc);
+    struct lki_read read;
+    read.buf = buf;
+    read.capacity = capacity;
+    int rc = get(c, key, key_size, &read);
     if (rc == 0 || rc == ENOBUFS)
         *entry = read.entry;
     return rc;
@@ -110,10 +120,12 @@ int lk_cache_get_entry(lk_cache *c, const void *key, size_t key_size, void *buf,
 int lk_cache_get(lk_cache *c, const void *key, size_t key_size, void *buf, size_t capacity,
                  size_t *size)
 {
-    struct lk_cache_entry entry;
-    int rc = lk_cache_get_entry(c, key, key_size, buf, capacity, &entry);
+    struct lki_read read;
+    read.buf = buf;
+    read.capacity = capacity;
+    int rc = get(c, key, key_size, &read);
     if (rc == 0 || rc == ENOBUFS)
-        *size = entry.size;
+        *size = read.entry.size;
     return rc;
 }
 

@@ -19,7 +19,7 @@
 #include "cache/room.h"
 #include "cache/section.h"
 
-enum { PASSED_MANY = 255, AHEAD = 2 };
+enum { PASSED_MANY = 255, AHEAD = 4, LINE = 64, KEY_NEAR = 48 };
 
 struct rebuild {
     const struct lki_shard *s;
@@ -168,8 +168,12 @@ static void prefetch_bucket(const struct lki_shard *s, uint32_t bucket)
         return;
     for (uint32_t i = 0; i < LKI_BUCKET_SLOTS; i++) {
         uint32_t block = lki_word_block(word_in(s, bucket * LKI_BUCKET_SLOTS + i));
-        if (block < s->geometry->granules)
-            lk_prefetch(lki_block(s, block));
+        if (block >= s->geometry->granules)
+            continue;
+        const char *entry = lki_block(s, block);
+        lk_prefetch(entry);
+        if ((uintptr_t)entry % LINE > LINE - KEY_NEAR) /* header and key are in two lines */
+            lk_prefetch(entry + KEY_NEAR);
     }
 }
 

@@ -15,10 +15,26 @@ static uint64_t mask_in_word(struct lki_run run, uint32_t w)
     return end < 64 ? mask & (((uint64_t)1 << end) - 1) : mask;
 }
 
+/* Take granules that are free and within one word of the bitmap. */
+static bool take_in_word(const struct lki_shard *s, uint32_t first, uint32_t want)
+{
+    uint32_t bit = first % 64;
+    if (want > 64 - bit || want > s->geometry->granules - first)
+        return false;
+    uint64_t mask = (~(uint64_t)0 >> (64 - want)) << bit;
+    uint64_t *word = &lki_bitmap(s)[first / 64];
+    if (*word & mask)
+        return false;
+    *word |= mask;
+    return true;
+}
+
 bool lki_room_take(const struct lki_shard *s, struct lki_run run)
 {
     uint64_t *bitmap = lki_bitmap(s);
     uint32_t last = (run.first + run.count - 1) / 64;
+    if (take_in_word(s, run.first, run.count))
+        return true;
     for (uint32_t w = run.first / 64; w <= last; w++) {
         if (bitmap[w] & mask_in_word(run, w))
             return false;
@@ -104,7 +120,7 @@ static bool search(const struct lki_shard *s, uint32_t at, uint32_t end, uint32_
                    struct best *best, uint32_t *budget)
 {
     const uint64_t *bitmap = lki_bitmap(s);
-    while (at < end && *budget > 0) {
+    while (at<end && * budget> 0) {
         struct lki_run run = next_free(bitmap, at, end, want);
         uint32_t words = (run.first + run.count - at) / 64 + 1;
         *budget -= words < *budget ? words : *budget;
@@ -122,14 +138,14 @@ static bool search(const struct lki_shard *s, uint32_t at, uint32_t end, uint32_
 }
 
 /* Cut the longest runs to what the entry needs in that many pieces; 0 if they are not enough. */
-static uint32_t use_pieces(const struct lki_shard *s, struct best *best, size_t key_size,
-                           size_t value_size, struct lki_run runs[LKI_RUNS_MAX])
+static uint32_t use_pieces(const struct lki_shard *s, struct best *best,
+                           const struct lki_change *change, struct lki_run runs[LKI_RUNS_MAX])
 {
     const struct lki_geometry *g = s->geometry;
     uint32_t sum = 0;
     for (uint32_t n = 1; n <= best->count; n++) {
         sum += best->runs[n - 1].count;
-        uint32_t need = lki_entry_granules(g, key_size, value_size, n);
+        uint32_t need = lki_entry_granules(g, change->key.size, change->value_size, n);
         uint32_t table = LKI_ENTRY_HEADER + LKI_ENTRY_CHECKSUM + 8 * LKI_RUNS_MAX;
         if (need == 0 || (uint64_t)best->runs[0].count * g->granule < table)
             return 0;
@@ -142,21 +158,26 @@ static uint32_t use_pieces(const struct lki_shard *s, struct best *best, size_t 
     return 0;
 }
 
-uint32_t lki_room_find(const struct lki_shard *s, size_t key_size, size_t value_size,
+uint32_t lki_room_find(const struct lki_shard *s, const struct lki_change *change,
                        struct lki_run runs[LKI_RUNS_MAX])
 {
     const struct lki_geometry *g = s->geometry;
     struct lki_shard_head *head = lki_head(s);
-    uint32_t want = lki_entry_granules(g, key_size, value_size, 1);
+    uint32_t want = change->granules;
     uint32_t cursor = head->cursor < g->granules ? head->cursor : 0;
     uint32_t budget = SEARCH_WORDS;
     uint32_t count = 1;
     struct best best = {.count = 0};
+    if (take_in_word(s, cursor, want)) { /* so it is after a like entry was freed */
+        runs[0] = (struct lki_run){cursor, want};
+        head->cursor = cursor + want;
+        return 1;
+    }
     if (search(s, cursor, g->granules, want, &best, &budget) ||
         search(s, 0, cursor, want, &best, &budget))
         runs[0] = best.runs[0];
     else
-        count = use_pieces(s, &best, key_size, value_size, runs);
+        count = use_pieces(s, &best, change, runs);
     for (uint32_t i = 0; i < count; i++)
         (void)lki_room_take(s, runs[i]);
     if (count > 0)

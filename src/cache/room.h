@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cache/entry.h"
+#include "cache/index.h"
 #include "cache/layout.h"
 
 /* Mark the granules of a run; false (and nothing marked) if one of them is taken already. */
@@ -18,7 +19,7 @@ void lki_room_clear(const struct lki_shard *s);
 
 /* Find free granules for an entry: one run, or else a few, longest first.  Takes them.
  * Returns how many runs, 0 if there is no such room. */
-uint32_t lki_room_find(const struct lki_shard *s, size_t key_size, size_t value_size,
+uint32_t lki_room_find(const struct lki_shard *s, const struct lki_change *change,
                        struct lki_run runs[LKI_RUNS_MAX]);
 
 #endif

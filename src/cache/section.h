@@ -33,14 +33,6 @@ void lki_shard_rebuild(const struct lki_shard *s);
 
 /* Inside a section. ----------------------------------------------------------------------------- */
 
-/* What is to be stored. */
-struct lki_change {
-    struct lki_key key;
-    const void *value;
-    size_t value_size;
-    uint64_t expire_ns;
-};
-
 /* Check what is to be stored (no section needed).  Returns 0, EINVAL, or E2BIG: then the key is made. */
 int lki_change_make(const struct lk_cache *c, struct lki_change *change, const void *key,
                     size_t key_size, const void *value, size_t value_size);
@@ -51,8 +43,7 @@ int lki_change_put(struct lki_section *x, struct lki_change *change, uint64_t tt
 
 /* Store the entry: over `old` if that is not NULL, else as a new one.  Evicts what it must.
  * Returns 0; EAGAIN only if the shard contradicts itself. */
-int lki_change_store(struct lki_section *x, const struct lki_change *change,
-                     struct lki_found *old);
+int lki_change_store(struct lki_section *x, const struct lki_change *change, struct lki_found *old);
 
 /* Remove the entry in a slot, whose key has this hash. */
 void lki_change_remove(struct lki_section *x, uint64_t hash, struct lki_found *old);

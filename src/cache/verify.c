@@ -187,7 +187,8 @@ static void check_search(struct verify *v, uint32_t slot, uint64_t word,
 static int check_slot(struct verify *v, uint32_t slot)
 {
     struct lki_view view;
-    uint64_t word = lk_load_rlx_u64(lki_slot_word(&v->copy, slot)); /* [verify.2] relaxed: private */
+    uint64_t word =
+        lk_load_rlx_u64(lki_slot_word(&v->copy, slot)); /* [verify.2] relaxed: private */
     if (word == 0)
         return 0;
     if (!lki_view_load(&v->copy, word, &view)) {
@@ -218,9 +219,10 @@ static int check_slot(struct verify *v, uint32_t slot)
 static uint32_t granules_in(const struct verify *v, uint32_t slot)
 {
     struct lki_view view;
-    uint64_t word = lk_load_rlx_u64(lki_slot_word(&v->copy, slot)); /* [verify.3] relaxed: private */
+    uint64_t word =
+        lk_load_rlx_u64(lki_slot_word(&v->copy, slot)); /* [verify.3] relaxed: private */
     return word != 0 && lki_view_load(&v->copy, word, &view) ? lki_view_granules(&v->copy, &view)
-                                                              : 0;
+                                                             : 0;
 }
 
 static void check_queue(struct verify *v, enum lki_queue_name name)

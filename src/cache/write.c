@@ -19,7 +19,9 @@ struct request {
 
 static int enter_for(struct lki_section *x, const struct lk_cache *c, const struct lki_key *key)
 {
-    return lki_section_enter(x, c, lki_hash_shard(key->hash, c->geometry.shards));
+    struct lki_shard s = lki_shard_at(c, lki_hash_shard(key->hash, c->geometry.shards));
+    lki_find_prefetch_bucket(&s, key->hash); /* comes while the lock is on its way */
+    return lki_section_enter(x, c, s.index);
 }
 
 /* Is the store allowed, with `old` (NULL: absent) there? */
@@ -136,8 +138,7 @@ int lk_cache_touch(lk_cache *c, const void *key, size_t key_size, uint64_t ttl_n
     if (rc == 0 && lki_expired(found.view.expire_ns))
         rc = ENOENT;
     if (rc == 0) {
-        struct lki_entry *e =
-            (struct lki_entry *)(void *)lki_block(&x.shard, found.view.block);
+        struct lki_entry *e = (struct lki_entry *)(void *)lki_block(&x.shard, found.view.block);
         /* [write.1] relaxed: one word that readers take as it is; the value is not changed. */
         lk_store_rlx_u64(&e->expire_ns, lki_expiry(c, ttl_ns, found.view.expire_ns));
     }
@@ -206,7 +207,8 @@ int lk_cache_incr(lk_cache *c, const void *key, size_t key_size, int64_t delta, 
             r.ttl_ns = LK_TTL_KEEP;
     }
     if (rc == 0 || rc == ENOENT) {
-        r.change.value_size = (size_t)snprintf(text, sizeof text, "%lld", (long long)number);
+        size_t size = (size_t)snprintf(text, sizeof text, "%lld", (long long)number);
+        (void)lki_change_make(c, &r.change, key, key_size, text, size);
         rc = store_in(&x, &r, there ? &found : NULL);
     }
     if (inside)

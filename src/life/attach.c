@@ -225,7 +225,8 @@ static void detach_self(struct lki_self *self)
 {
     if (self->epoch == lki_fork_epoch()) {
         uint32_t *word = robust_word(self);
-        uint64_t live = (uint64_t)lk_load_rlx_u32(word + 1) << 32; /* [attach.3] relaxed: own word */
+        uint64_t live = (uint64_t)lk_load_rlx_u32(word + 1)
+                        << 32; /* [attach.3] relaxed: own word */
         lki_robust_leave(word);
         /* [attach.2] release, pairs with [attach.1]: the slot's next thread sees this one's record.
          * LIVE -> VACANT; a sleeper that still watches is woken to look again. */

@@ -40,10 +40,10 @@ struct lki_presence {
     char *pages;       /* where the presence pages are mapped; NULL once the mapping is gone */
     const char *begin; /* the whole mapping, to find the segment that an address is in */
     const char *end;
-    uint64_t offset;   /* of the presence pages in the file */
+    uint64_t offset; /* of the presence pages in the file */
     size_t page_bytes;
-    uint32_t threads;  /* slots */
-    int fd;            /* own duplicate, to map a page again */
+    uint32_t threads; /* slots */
+    int fd;           /* own duplicate, to map a page again */
     bool writable;
     uint32_t references;
     /* Called in a newly attached thread whose slot a dead one had: release what names the slot with
@@ -60,8 +60,8 @@ struct lki_self {
     uint64_t *record;      /* LKI_RECORD_WORDS counters that only this thread writes */
     uint32_t holder;       /* this thread's holder name */
     uint32_t slot;
-    uint32_t epoch;        /* of the process that attached: a child of fork is not attached */
-    void *pair;            /* the token's page and the private one */
+    uint32_t epoch; /* of the process that attached: a child of fork is not attached */
+    void *pair;     /* the token's page and the private one */
 };
 
 /* Bytes of presence pages for `threads` slots. */

@@ -7,9 +7,8 @@
 
 static int self_for(lk_rmutex *m, struct lki_self **self)
 {
-    struct lki_presence *p = m == NULL || (uintptr_t)m % sizeof(uint32_t) != 0
-                                 ? NULL
-                                 : lki_presence_of(m);
+    struct lki_presence *p =
+        m == NULL || (uintptr_t)m % sizeof(uint32_t) != 0 ? NULL : lki_presence_of(m);
     return p == NULL ? EINVAL : lki_attach(p, self);
 }
 

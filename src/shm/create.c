@@ -138,8 +138,7 @@ static int create_memfd(struct lki_segment *s, const struct lki_header *h,
     return rc;
 }
 
-int lki_segment_create(struct lki_segment *s, const char *name,
-                       const struct lki_segment_spec *spec)
+int lki_segment_create(struct lki_segment *s, const char *name, const struct lki_segment_spec *spec)
 {
     struct lki_header header;
     int rc = name == NULL ? 0 : lki_name_check(name);

@@ -67,7 +67,8 @@ int lki_directory_open(int *out, bool make)
     if (fd < 0) {
         rc = errno;
         if (rc == ELOOP || rc == ENOTDIR)
-            return lki_fail(LK_ETYPE, "%s: not a directory (a symbolic link is not followed)", path);
+            return lki_fail(LK_ETYPE, "%s: not a directory (a symbolic link is not followed)",
+                            path);
         return lki_fail(rc, "%s: cannot open: %s", path, strerrordesc_np(rc));
     }
     rc = check_directory(fd, path);

@@ -132,6 +132,7 @@ struct storm_slot {
     _Atomic uint64_t total, hits, misses, file_changed, lease_timeouts, lease_waits, cancelled;
     _Atomic uint64_t wrong[WRONG_KINDS];
     _Atomic uint64_t longest_ns, longest_at_ns;
+    _Atomic uint64_t longest_own_ns; /* without waiting for a processor */
     _Atomic uint32_t longest_op;
     struct storm_hist hist;
 };
@@ -215,6 +216,7 @@ struct storm_result {
     uint64_t operations, done[OP_COUNT], hits, misses;
     uint64_t kills, kills_aimed, kills_writing, stops, forks, crashes;
     uint64_t wrong, wrong_kind[WRONG_KINDS], wedges;
+    uint64_t longest_own_ns; /* the longest gap without its waiting for a processor */
     uint64_t longest_ns, p50_ns, p99_ns, p999_ns;
     double longest_at_s;
     enum storm_op longest_op;

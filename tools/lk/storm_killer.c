@@ -24,6 +24,8 @@
 #define SPARE_NS (20 * MS)
 #define WATCH_EVERY_NS (5 * MS)
 #define AIM_FOR_NS 100000ull
+#define DEBT_NS (50 * MS)
+#define RETRY_NS 200000ull
 #define STOP_NS_MAX (20 * MS)
 
 struct child {
@@ -38,7 +40,7 @@ struct killer {
     struct storm_result *r;
     struct child child[STORM_WORKERS_MAX];
     unsigned workers;
-    uint64_t random, kill_due, watch_due, sample_due, sample_every, stop_due;
+    uint64_t random, kill_due, retry_due, watch_due, sample_due, sample_every, stop_due;
     sigset_t wait_for, before;
     struct cli_progress progress;
 };
@@ -242,13 +244,16 @@ static bool spared(const struct killer *k, int i, uint64_t now)
            !began;
 }
 
-static void kill_one(struct killer *k, uint64_t now)
+/* False: nobody is at work just now; try again soon. */
+static bool kill_one(struct killer *k, uint64_t now)
 {
+    int i = pick(k, false), better = -1;
+    if (i < 0)
+        return false;
     /* Where the lot falls on a stalled worker, nobody dies: else, once most have stalled, the last
      * one would get all the kills and never live long enough to be seen stalled. */
-    int i = pick(k, false), better = -1;
     if (spared(k, i, now))
-        return;
+        return true;
     bool aimed = chance(k) % 100 < k->s->options->aim_percent;
     for (uint64_t until = now + AIM_FOR_NS; aimed && better < 0 && now < until;
          now = cli_now_ns()) {
@@ -258,13 +263,13 @@ static void kill_one(struct killer *k, uint64_t now)
     }
     if (better >= 0)
         i = better;
-    aimed = better >= 0;
     uint32_t op = atomic_load_explicit(&k->s->shared->slot[i].op, memory_order_relaxed);
     kill_child(k, (unsigned)i);
     note_gap(k, (unsigned)i, cli_now_ns());
     k->r->kills++;
-    k->r->kills_aimed += aimed;
+    k->r->kills_aimed += better >= 0;
     k->r->kills_writing += storm_op_writes((enum storm_op)op);
+    return true;
 }
 
 static void stop_one(struct killer *k, uint64_t now)
@@ -280,16 +285,17 @@ static void stop_one(struct killer *k, uint64_t now)
 static void kill_when_due(struct killer *k, uint64_t now)
 {
     double rate = k->s->options->kills_per_second;
-    if (now < k->kill_due || (k->s->options->kills && k->r->kills >= k->s->options->kills))
+    if (now < k->kill_due || now < k->retry_due ||
+        (k->s->options->kills && k->r->kills >= k->s->options->kills))
         return;
-    kill_one(k, now);
-    if (rate > 0) {
+    if (!kill_one(k, now))
+        k->retry_due = now + RETRY_NS;
+    else if (rate > 0)
         k->kill_due += (uint64_t)exponential(k, 1e9 / rate);
-        if (k->kill_due + 50 * MS < now) /* far behind: do not make up for it in a burst */
-            k->kill_due = now;
-    } else {
+    else
         k->kill_due = now + (uint64_t)exponential(k, 2e5);
-    }
+    if (k->kill_due + DEBT_NS < now) /* far behind: do not make up for all of it in a burst */
+        k->kill_due = now - DEBT_NS;
     if (k->s->options->stops && now >= k->stop_due) {
         stop_one(k, now);
         k->stop_due = now + (uint64_t)exponential(k, 40e6);
@@ -339,7 +345,9 @@ static bool over(const struct killer *k, uint64_t now)
 
 static void sleep_until_next(struct killer *k, uint64_t now)
 {
-    uint64_t due = k->kill_due < k->watch_due ? k->kill_due : k->watch_due;
+    uint64_t due = k->kill_due > k->retry_due ? k->kill_due : k->retry_due;
+    if (k->watch_due < due)
+        due = k->watch_due;
     if (k->sample_due < due)
         due = k->sample_due;
     if (due <= now)

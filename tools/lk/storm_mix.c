@@ -209,9 +209,11 @@ _Noreturn void storm_worker(struct storm *s, unsigned index, uint64_t seed)
                          .slot = &s->shared->slot[index],
                          .cache = s->cache,
                          .index = index,
-                         .random = seed | 1};
+                         .random = seed | 1,
+                         .schedstat = -1};
     w->stops = atomic_load_explicit(&w->slot->stops, memory_order_relaxed);
     (void)setpriority(PRIO_PROCESS, 0, s->nice); /* from here on like any other process */
+    worker_watch_queue(w);
     w->last_ns = cli_now_ns();
     worker_begin(w, OP_ATTACH);
     atomic_store_explicit(&w->slot->stamp_ns, w->last_ns, memory_order_release);
@@ -228,8 +230,12 @@ int storm_prefill(struct storm *s)
 {
     static struct worker self;
     static struct storm_slot nobody;
-    self = (struct worker){
-        .storm = s, .slot = &nobody, .cache = s->cache, .random = 1, .last_ns = cli_now_ns()};
+    self = (struct worker){.storm = s,
+                           .slot = &nobody,
+                           .cache = s->cache,
+                           .random = 1,
+                           .schedstat = -1,
+                           .last_ns = cli_now_ns()};
     uint64_t stored = 0;
     struct item it;
     for (uint32_t file = 0; file < s->files->count && !cli_stop; file++)

@@ -94,6 +94,7 @@ static void rows_outcome(const struct storm_result *r, size_t n)
     row_span("stall p99", n, r[0].p99_ns, r[1].p99_ns);
     row_span("stall p99.9", n, r[0].p999_ns, r[1].p999_ns);
     row_longest(r, n);
+    row_span("  not waiting for a CPU", n, r[0].longest_own_ns, r[1].longest_own_ns);
     row_count("wrong values", r, n, r[0].wrong, r[1].wrong);
     row_count("wedges", r, n, r[0].wedges, r[1].wedges);
     if (r[0].crashes || (n > 1 && r[1].crashes))
@@ -211,11 +212,12 @@ static json_t *json_run(const struct storm_result *r)
         number(r->lease_timeouts), "wedge", r->wedge_text);
     json_object_set_new(run, "sound", json_boolean(storm_sound(r)));
     json_object_set_new(run, "interrupted", json_boolean(r->interrupted));
-    json_object_set_new(run, "stall_ns",
-                        json_pack("{so so so so ss so}", "p50", number(r->p50_ns), "p99",
-                                  number(r->p99_ns), "p999", number(r->p999_ns), "longest",
-                                  number(r->longest_ns), "longest_in", storm_op_name[r->longest_op],
-                                  "never_ended", number(r->open_stalls)));
+    json_object_set_new(
+        run, "stall_ns",
+        json_pack("{so so so so so ss so}", "p50", number(r->p50_ns), "p99", number(r->p99_ns),
+                  "p999", number(r->p999_ns), "longest", number(r->longest_ns),
+                  "longest_without_cpu_wait", number(r->longest_own_ns), "longest_in",
+                  storm_op_name[r->longest_op], "never_ended", number(r->open_stalls)));
     json_object_update_new(run, json_counts(r));
     if (r->has_stat)
         json_object_set_new(run, "cache", json_stat(r));

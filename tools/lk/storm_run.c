@@ -98,6 +98,8 @@ static void merge(struct storm *s, struct storm_result *r)
             r->wrong += storm_read(&slot->wrong[kind]);
         }
         storm_hist_merge(&r->hist, &slot->hist);
+        if (storm_read(&slot->longest_own_ns) > r->longest_own_ns)
+            r->longest_own_ns = storm_read(&slot->longest_own_ns);
         if (storm_read(&slot->longest_ns) > r->longest_ns) {
             r->longest_ns = storm_read(&slot->longest_ns);
             r->longest_op =

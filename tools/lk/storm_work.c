@@ -39,6 +39,10 @@ bool storm_op_writes(enum storm_op op)
  * long before it takes effect, or it is a wedge: then the storm fails anyway. */
 #define STALE_MARGIN_NS 2000000000ull
 
+/* Waiting for a processor is looked up after longer gaps only, and this often to know where it stood
+ * before one. */
+#define QUEUE_READ_EVERY_NS 1000000u
+
 /* ------------------------------------------------------------------ time and chance */
 
 static uint64_t next_random(struct worker *w)
@@ -75,6 +79,40 @@ void worker_begin(struct worker *w, enum storm_op op)
     atomic_store_explicit(&w->slot->op, op, memory_order_relaxed);
 }
 
+/* How long this process has been ready to run without a processor, since it began.  False: unknown. */
+static bool read_queued(struct worker *w, uint64_t *ns)
+{
+    char text[96];
+    ssize_t n = w->schedstat >= 0 ? pread(w->schedstat, text, sizeof text - 1, 0) : -1;
+    uint64_t ran;
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    return sscanf(text, "%" SCNu64 " %" SCNu64, &ran, ns) == 2;
+}
+
+void worker_watch_queue(struct worker *w)
+{
+    w->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (!read_queued(w, &w->queued_ns))
+        w->queued_ns = 0;
+    w->queued_at_ns = cli_now_ns();
+}
+
+/* Of this gap, what was not waiting for a processor: the most that the cache can be blamed for. */
+static uint64_t without_queue(struct worker *w, uint64_t gap, uint64_t now)
+{
+    uint64_t queued;
+    if (gap < QUEUE_READ_EVERY_NS && now - w->queued_at_ns < QUEUE_READ_EVERY_NS)
+        return gap;
+    if (!read_queued(w, &queued))
+        return gap;
+    uint64_t waited = queued - w->queued_ns;
+    w->queued_ns = queued;
+    w->queued_at_ns = now;
+    return gap > waited ? gap - waited : 0;
+}
+
 /* The operation under way has ended: measure the time since the last one ended.  A gap in which the
  * parent stopped this process on purpose is not counted. */
 void worker_end(struct worker *w)
@@ -83,8 +121,11 @@ void worker_end(struct worker *w)
     uint32_t op = atomic_load_explicit(&slot->op, memory_order_relaxed);
     uint32_t stops = atomic_load_explicit(&slot->stops, memory_order_relaxed);
     uint64_t now = cli_now_ns(), gap = now - w->last_ns;
+    uint64_t own = without_queue(w, gap, now);
     if (stops == w->stops) {
         storm_hist_add(&slot->hist, gap);
+        if (own > storm_read(&slot->longest_own_ns))
+            atomic_store_explicit(&slot->longest_own_ns, own, memory_order_relaxed);
         if (gap > storm_read(&slot->longest_ns)) {
             atomic_store_explicit(&slot->longest_op, op, memory_order_relaxed);
             atomic_store_explicit(&slot->longest_at_ns, now, memory_order_relaxed);

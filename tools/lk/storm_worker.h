@@ -14,6 +14,8 @@ struct worker {
     unsigned index;
     uint32_t stops;
     uint64_t random, last_ns, seen_version;
+    int schedstat;                    /* descriptor; -1: the kernel does not tell */
+    uint64_t queued_ns, queued_at_ns; /* waited for a processor in all; when that was read */
     unsigned char value[STORM_VALUE_MAX];
 };
 
@@ -33,6 +35,7 @@ struct served {
 };
 
 uint64_t worker_below(struct worker *w, uint64_t n);
+void worker_watch_queue(struct worker *w); /* once, at the begin */
 void worker_begin(struct worker *w, enum storm_op op);
 void worker_end(struct worker *w);
 void worker_wrong(struct worker *w, struct storm_wrong what);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,12 +68,11 @@ int main(void)
     for (unsigned i = 0; i < WORKERS; i++)
         failed += waitpid(workers[i], &status, 0) != workers[i] || status != 0;
 
-    char served[32] = "0";
-    size_t size = 1;
-    rc = lk_cache_get(cache, "served", 6, served, sizeof served, &size);
-    printf("%.*s pages served by %d workers; 1 killed and replaced; %d failed; cache %s\n",
-           (int)size, served, WORKERS, failed,
+    int64_t served = 0; /* adding nothing reads a counter */
+    rc = lk_cache_incr(cache, "served", 6, 0, 0, LK_TTL_DEFAULT, &served);
+    printf("%lld pages served by %d workers; 1 killed and replaced; %d failed; cache %s\n",
+           (long long)served, WORKERS, failed,
            lk_cache_verify(cache, NULL, NULL) == 0 ? "sound" : "damaged");
     lk_cache_close(cache);
-    return rc == 0 && failed == 0 && atol(served) >= WORKERS * REQUESTS ? 0 : 1;
+    return rc == 0 && failed == 0 && served >= (int64_t)WORKERS * REQUESTS ? 0 : 1;
 }

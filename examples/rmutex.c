@@ -98,5 +98,5 @@ int main(void)
            killed, b->transfers, total, ACCOUNTS * START);
     lk_rmutex_unlock(&b->mutex);
     lk_seg_close(segment);
-    return rc == 0 && killed == DEATHS && total == ACCOUNTS * START ? 0 : 1;
+    return rc == 0 && killed == DEATHS && total == (long)ACCOUNTS * START ? 0 : 1;
 }

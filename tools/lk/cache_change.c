@@ -84,7 +84,7 @@ int cache_store(struct cache_call *call)
 {
     if (strcmp(call->action->name, "cas") == 0 && !call->version_given)
         return cli_usage("cas needs --if-version N; lk cache get --json tells it");
-    struct cli_bytes value;
+    struct cli_bytes value = {NULL, 0};
     int code = take_value(call, &value);
     if (code != CLI_OK)
         return code;

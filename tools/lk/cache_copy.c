@@ -140,7 +140,7 @@ static int compute(struct cache_call *call, struct lk_lease *lease)
 {
     struct cli_bytes output = {NULL, 0};
     int code = run_command(call->words, &output);
-    if (code == 0) {
+    if (code == 0 && output.data != NULL) {
         fwrite(output.data, 1, output.size, stdout);
         int rc = lk_cache_fill(call->c, call->key.data, call->key.size, output.data, output.size,
                                call->ttl_ns, lease);

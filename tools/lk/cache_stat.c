@@ -121,7 +121,7 @@ int cache_stat(struct cache_call *call)
 
 /* The names in the directory. */
 struct names {
-    char **list;
+    char (*list)[LK_SEG_NAME_MAX + 1];
     size_t count, room;
 };
 
@@ -130,19 +130,19 @@ static int add_name(const char *name, void *arg)
     struct names *n = arg;
     if (n->count == n->room) {
         size_t room = n->room > 0 ? 2 * n->room : 16;
-        char **list = realloc(n->list, room * sizeof *list);
+        void *list = realloc(n->list, room * sizeof *n->list);
         if (list == NULL)
             return -1;
         n->list = list;
         n->room = room;
     }
-    n->list[n->count] = strdup(name);
-    return n->list[n->count++] != NULL ? 0 : -1;
+    (void)snprintf(n->list[n->count++], sizeof *n->list, "%s", name);
+    return 0;
 }
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return strcmp(a, b);
 }
 
 /* The name in 24 columns, with nothing in it that moves a cursor. */
@@ -203,7 +203,6 @@ int cache_segments(struct cache_call *call)
             printf("%s\n", names.list[i]);
         else
             print_segment(names.list[i], list);
-        free(names.list[i]);
     }
     free(names.list);
     if (rc != 0) {

@@ -17,7 +17,8 @@ static const char page_style[] =
     "h1{font-size:27px;line-height:1.25;margin:0 0 6px}h2{font-size:19px;margin:38px 0 8px}"
     "p.l{color:var(--soft);margin:0 0 22px}.cards{display:flex;flex-wrap:wrap;gap:12px;margin:0 0 "
     "30px}"
-    ".card{flex:1 1 150px;background:var(--card);border-radius:10px;padding:12px 16px}"
+    ".card{flex:1 1 "
+    "140px;box-sizing:border-box;background:var(--card);border-radius:10px;padding:12px 16px}"
     ".card b{display:block;font-size:25px;line-height:1.3}.card "
     "span{color:var(--soft);font-size:14px}"
     ".ok b{color:var(--lk)}.no b{color:var(--bad)}svg{max-width:100%;height:auto;margin:10px 0 "
@@ -149,6 +150,13 @@ static void cell_longest(FILE *out, const struct storm_result *r)
     else
         put_span(out, r->longest_ns);
 }
+static void cell_own(FILE *out, const struct storm_result *r)
+{
+    if (r->wedges)
+        (void)fputs("&ndash;", out);
+    else
+        put_span(out, r->longest_own_ns);
+}
 static void cell_wrong(FILE *out, const struct storm_result *r)
 {
     put_count(out, r->wrong);
@@ -176,6 +184,7 @@ static void table(FILE *out, const struct report *about)
         {"stall, 99 %", cell_p99},
         {"stall, 99.9 %", cell_p999},
         {"longest stall", cell_longest},
+        {"longest without waiting for a CPU", cell_own},
         {"wrong values", cell_wrong},
         {"wedges", cell_wedges},
     };

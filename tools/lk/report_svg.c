@@ -26,6 +26,8 @@ const char report_style[] =
     "svg .area{fill:var(--lkfill);opacity:.16;stroke:none}"
     "svg .areabad{fill:var(--bad);opacity:.16;stroke:none}svg .kill{fill:var(--kill);stroke:none}"
     "svg text.clk{fill:var(--lk);font-weight:600}svg text.cbad{fill:var(--bad);font-weight:600}"
+    "svg text.clk,svg text.cbad{paint-order:stroke;stroke:var(--paper);stroke-width:5px;"
+    "stroke-linejoin:round}"
     "svg text.ckill{fill:var(--kill);font-size:12px}svg .dlk{fill:var(--lk)}svg "
     ".dbad{fill:var(--bad)}"
     "svg .p{stroke:var(--soft);stroke-width:1.2;stroke-dasharray:5 4;fill:none}"
@@ -111,44 +113,50 @@ static void stall_grid(FILE *out, const struct stall_axes *a)
     text_at(out, promise - 6, STALL_TOP + 10, "s", "end", "promise: under 100 ms");
 }
 
+/* Operations of this storm, those that never ended with them. */
+static double stall_total(const struct storm_result *r)
+{
+    return (double)storm_hist_total(&r->hist) + r->open_stalls;
+}
+
 /* Fraction of the operations slower than t, for every t; the stalls that never ended stay to the
  * right edge. */
 static void stall_curve(FILE *out, const struct stall_axes *a, const struct storm_result *r)
 {
-    double total = (double)storm_hist_total(&r->hist) + r->open_stalls, left = total;
-    const char *class = is_ttas(r) ? "bad" : "lk";
-    double y = stall_y(a, 1), x = LEFT;
-    if (total <= 0)
-        return;
-    (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", class, x, y);
+    double total = stall_total(r), left = total, x = LEFT, y = stall_y(a, 1);
+    (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", is_ttas(r) ? "bad" : "lk", x, y);
     for (unsigned i = 0; i < STORM_BUCKETS; i++) {
         double n = (double)storm_read(&r->hist.count[i]);
         if (n <= 0)
             continue;
         left -= n;
         x = stall_x((double)storm_hist_floor(i + 1));
-        (void)fprintf(out, "H%.1f", x);
         y = left > 0.5 ? stall_y(a, left / total) : STALL_TOP + STALL_INNER;
-        (void)fprintf(out, "V%.1f", y);
+        (void)fprintf(out, "H%.1fV%.1f", x, y);
     }
+    if (r->open_stalls)
+        (void)fprintf(out, "H%d", LEFT + INNER - 9);
     (void)fputs("\"/>\n", out);
+}
+
+/* What the curve ends in. */
+static void stall_words(FILE *out, const struct stall_axes *a, const struct storm_result *r)
+{
+    const char *class = is_ttas(r) ? "cbad" : "clk", *dot = is_ttas(r) ? "dbad" : "dlk";
     char count[32], span[32];
     if (r->open_stalls) {
-        (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1fH%.1f\"/>\n", class, x, y,
-                      LEFT + INNER - 9.0);
-        (void)fprintf(out, "<path class=\"d%s\" d=\"M%.1f %.1fl-11 -5.5v11z\"/>\n", class,
-                      (double)(LEFT + INNER), y);
-        text_at(out, LEFT + INNER - 6, y - 10, is_ttas(r) ? "cbad" : "clk", "end",
+        double y = stall_y(a, r->open_stalls / stall_total(r));
+        (void)fprintf(out, "<path class=\"%s\" d=\"M%d %.1fl-11 -5.5v11z\"/>\n", dot, LEFT + INNER,
+                      y);
+        text_at(out, LEFT + INNER - 6, y - 10, class, "end",
                 "%s: %" PRIu32 " workers never came back", r->lock, r->open_stalls);
         return;
     }
-    double end = stall_x((double)r->longest_ns);
-    (void)fprintf(out, "<circle class=\"d%s\" cx=\"%.1f\" cy=\"%d\" r=\"4\"/>\n", class, end,
-                  STALL_TOP + STALL_INNER);
-    text_at(out, end - 12, STALL_TOP + STALL_INNER - 26, is_ttas(r) ? "cbad" : "clk", "end",
-            "%s: longest of %s", r->lock, cli_count(count, r->operations));
-    text_at(out, end - 12, STALL_TOP + STALL_INNER - 9, is_ttas(r) ? "cbad" : "clk", "end",
-            "operations took %s", cli_span(span, r->longest_ns));
+    double x = stall_x((double)r->longest_ns), y = STALL_TOP + STALL_INNER;
+    (void)fprintf(out, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>\n", dot, x, y);
+    text_at(out, x - 12, y - 26, class, "end", "%s: longest of %s", r->lock,
+            cli_count(count, r->operations));
+    text_at(out, x - 12, y - 9, class, "end", "operations took %s", cli_span(span, r->longest_ns));
 }
 
 void report_chart_stalls(FILE *out, const struct report *about)
@@ -163,6 +171,8 @@ void report_chart_stalls(FILE *out, const struct report *about)
     stall_grid(out, &a);
     for (size_t i = 0; i < about->count; i++)
         stall_curve(out, &a, &about->result[i]);
+    for (size_t i = 0; i < about->count; i++)
+        stall_words(out, &a, &about->result[i]);
 }
 
 /* ------------------------------------------------------------------ timeline */

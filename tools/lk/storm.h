@@ -167,6 +167,21 @@ static inline void storm_raise(_Atomic uint64_t *word, uint64_t n)
         ;
 }
 
+/* ------------------------------------------------------------------ a new worker's pages */
+
+#define STORM_WARM_MAX (16u << 20) /* a larger cache takes longer than it saves */
+
+struct storm_range {
+    uintptr_t begin;
+    size_t size;
+};
+
+/* Where this process has mapped the file behind fd. */
+bool storm_find_map(int fd, struct storm_range *out);
+void storm_warm_range(const struct storm_range *range);
+/* The program's and libc's code and data. */
+void storm_warm_program(void);
+
 /* ------------------------------------------------------------------ the cache under test */
 
 struct storm_plan {
@@ -199,6 +214,7 @@ struct storm_kind {
     int (*touch)(void *cache, const char *key, size_t key_size, uint64_t ttl_ns);
     int (*incr)(void *cache, const char *key, size_t key_size, int64_t initial, int64_t *result);
     int (*flush)(void *cache);
+    void (*warm)(void); /* in a new worker: map the cache's pages */
 };
 extern const struct storm_kind storm_latchkey, storm_ttas;
 

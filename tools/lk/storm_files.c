@@ -13,7 +13,7 @@
 
 enum { FILES_MAX = 20000, FILE_BYTES_MAX = 8 << 20 };
 #define TOTAL_BYTES_MAX (160ull << 20)
-#define ZIPF_EXPONENT 0.9
+#define ZIPF_EXPONENT 1.0
 
 static uint64_t mix(uint64_t x)
 {

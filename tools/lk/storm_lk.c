@@ -16,14 +16,24 @@ static struct lk_cache_options options_of(const struct storm_plan *plan)
                                      .checksum = plan->checksum};
 }
 
+static struct storm_range lk_range; /* of the cache, the same in all workers */
+
+static void lk_warm(void)
+{
+    storm_warm_range(&lk_range);
+}
+
 static int lk_make(const struct storm_plan *plan, void **cache)
 {
     struct lk_cache_options o = options_of(plan);
     o.flags = LK_CACHE_CREATE | LK_CACHE_EXCLUSIVE;
     lk_cache *c;
     int rc = lk_cache_open(&c, plan->name, &o);
-    if (rc == 0)
-        *cache = c;
+    if (rc != 0)
+        return rc;
+    if (!storm_find_map(lk_cache_fd(c), &lk_range))
+        lk_range.size = 0;
+    *cache = c;
     return rc;
 }
 
@@ -110,6 +120,7 @@ const struct storm_kind storm_latchkey = {
     .touch = lk_touch,
     .incr = lk_incr,
     .flush = lk_flush,
+    .warm = lk_warm,
 };
 
 /* ------------------------------------------------------------------ leases */

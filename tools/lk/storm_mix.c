@@ -202,6 +202,8 @@ _Noreturn void storm_worker(struct storm *s, unsigned index, uint64_t seed)
 {
     static struct worker self; /* one to a process */
     struct worker *w = &self;
+    storm_warm_program();
+    s->kind->warm();
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)signal(SIGINT, SIG_IGN); /* a terminal sends it to all; the parent ends us */
     (void)signal(SIGTERM, SIG_IGN);

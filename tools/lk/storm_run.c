@@ -18,9 +18,9 @@ enum {
     CHUNK_MAX = 4096,
     ENTRY_HEADER = 24, /* cache.h: capacity counts header, key and value */
     GRANULE = 48,
-    PREFILL_FROM = 20000, /* entries: smaller caches fill by themselves in no time */
+    PREFILL_FROM = 500, /* entries: smaller caches fill by themselves in no time */
 };
-#define SIZE_DEFAULT (8ull << 20)
+#define SIZE_DEFAULT (4ull << 20)
 
 static uint64_t clamp(uint64_t n, uint64_t low, uint64_t high)
 {

@@ -133,6 +133,13 @@ static void store(struct ttas_cache *c, struct ttas_cell *e, const char *key, si
 
 /* ------------------------------------------------------------------ the table of calls */
 
+static struct storm_range ttas_range;
+
+static void ttas_warm(void)
+{
+    storm_warm_range(&ttas_range);
+}
+
 static int ttas_make(const struct storm_plan *plan, void **cache)
 {
     uint64_t value_bytes = plan->value_bytes;
@@ -147,6 +154,7 @@ static int ttas_make(const struct storm_plan *plan, void **cache)
     c->cell_bytes = cell_bytes;
     c->value_bytes = value_bytes;
     c->map_bytes = size;
+    ttas_range = (struct storm_range){(uintptr_t)c, size};
     *cache = c;
     return 0;
 }
@@ -274,4 +282,5 @@ const struct storm_kind storm_ttas = {
     .touch = ttas_touch,
     .incr = ttas_incr,
     .flush = ttas_flush,
+    .warm = ttas_warm,
 };

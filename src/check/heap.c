@@ -189,6 +189,17 @@ bool heap_any(void)
     return false;
 }
 
+bool heap_name(uintptr_t addr, char *text, size_t size)
+{
+    struct arena *a = arena_at(addr);
+    const struct block *b = a != NULL ? block_before(a, addr) : NULL;
+    if (b == NULL)
+        return false;
+    (void)snprintf(text, size, "block %u of T%u, byte %lu", (unsigned)(b - a->block),
+                   (unsigned)(a - heap()->arena), (unsigned long)(addr - b->addr));
+    return true;
+}
+
 /* ---- leaks: blocks that nothing refers to ------------------------------------------------------ */
 
 static void mark_value(uint64_t value)

@@ -182,6 +182,7 @@ struct snapshot *snapshot_pack(const struct graph *g, const uint32_t *keep, enum
 /* Restore it into g and free it. */
 enum todo snapshot_unpack(struct snapshot *s, struct graph *g, evid *subject);
 struct snapshot *snapshot_copy(const struct graph *g);
+struct snapshot *snapshot_clone(const struct snapshot *s);
 void snapshot_free(struct snapshot *s);
 size_t snapshot_bytes(const struct snapshot *s);
 
@@ -322,6 +323,8 @@ void heap_thread_start(uint32_t tid);
 /* Record blocks that neither the data given nor other blocks refer to. */
 void heap_leaks(uintptr_t data, uintptr_t data_end);
 bool heap_any(void);
+/* "block 2 of T0, byte 8" */
+bool heap_name(uintptr_t addr, char *text, size_t size);
 bool heap_owns(const void *p);
 void *heap_new(size_t size, size_t align, bool zero, uint64_t pc);
 void heap_delete(void *p, uint64_t pc);

@@ -1,6 +1,4 @@
-/* place.c - source lines of addresses, asked of addr2line; and the progress line. */
-#define _GNU_SOURCE
-#include <link.h>
+/* place.c - source lines of addresses, asked of addr2line in one go; and the progress line. */
 #include <string.h>
 #include <unistd.h>
 
@@ -13,52 +11,83 @@ struct place {
 };
 static struct place *known;
 
-static int base_of(struct dl_phdr_info *info, size_t size, void *base)
+static struct place *find(uint64_t pc)
 {
-    (void)size;
-    *(uint64_t *)base = info->dlpi_addr;
-    return 1;
+    struct place *p = known;
+    while (p != NULL && p->pc != pc)
+        p = p->next;
+    return p;
 }
 
-static void ask(uint64_t pc, char *text, size_t size)
+static void add(uint64_t pc, const char *text)
 {
-    uint64_t base = 0;
-    char command[128], line[512] = "";
-    (void)dl_iterate_phdr(base_of, &base);
-    (void)snprintf(command, sizeof command, "addr2line -e /proc/%d/exe %#lx 2>/dev/null", (int)getpid(),
-                   (unsigned long)(pc - 1 - base));
+    struct place *p = find(pc);
+    if (p == NULL) {
+        p = lkc_alloc(sizeof *p);
+        p->pc = pc;
+        p->next = known;
+        known = p;
+    }
+    (void)snprintf(p->text, sizeof p->text, "%s", text);
+}
+
+/* addr2line answers one line an address, "path/file.c:12" or "??:0". */
+static void ask(const uint64_t *pc, uint32_t n)
+{
+    char command[16384], line[512];
+    uint64_t base = report_base();
+    int used = snprintf(command, sizeof command, "addr2line -e /proc/%d/exe", (int)getpid());
+    for (uint32_t i = 0; i < n; i++)
+        used += snprintf(command + used, sizeof command - (size_t)used, " %#lx",
+                         (unsigned long)(pc[i] - 1 - base));
+    (void)snprintf(command + used, sizeof command - (size_t)used, " 2>/dev/null");
     FILE *p = popen(command, "r");
     if (p == NULL)
         return;
-    if (fgets(line, sizeof line, p) == NULL)
-        line[0] = 0;
+    for (uint32_t i = 0; i < n && fgets(line, sizeof line, p) != NULL; i++) {
+        line[strcspn(line, " \n")] = 0;
+        const char *name = strrchr(line, '/');
+        name = name != NULL ? name + 1 : line;
+        add(pc[i], name[0] != '?' ? name : "");
+    }
     (void)pclose(p);
-    line[strcspn(line, " \n")] = 0;
-    const char *name = strrchr(line, '/');
-    name = name != NULL ? name + 1 : line;
-    if (name[0] != '?')
-        (void)snprintf(text, size, "%s", name);
+}
+
+void report_learn(const uint64_t *pc, uint32_t n)
+{
+    uint64_t unknown[500];
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (pc[i] == 0 || find(pc[i]) != NULL)
+            continue;
+        add(pc[i], "");
+        unknown[m++] = pc[i];
+        if (m == 500) {
+            ask(unknown, m);
+            m = 0;
+        }
+    }
+    if (m != 0)
+        ask(unknown, m);
 }
 
 const char *report_place(uint64_t pc)
 {
-    for (const struct place *p = known; p != NULL; p = p->next)
-        if (p->pc == pc)
-            return p->text;
-    struct place *p = lkc_alloc(sizeof *p);
-    memset(p, 0, sizeof *p);
-    p->pc = pc;
-    if (pc != 0)
-        ask(pc, p->text, sizeof p->text);
-    p->next = known;
-    known = p;
-    return p->text;
+    if (pc == 0)
+        return "";
+    if (find(pc) == NULL)
+        report_learn(&pc, 1);
+    return find(pc)->text;
 }
 
 void report_progress(uint64_t now_ns)
 {
     double seconds = (double)(now_ns - lkc->begun_ns) / 1e9;
-    (void)fprintf(stderr, "%s%lu executions, %lu blocked, %.0f a second, %zu pending\n",
-                  isatty(2) ? "\r\033[K" : "", (unsigned long)lkc->runs, (unsigned long)lkc->blocked,
+    bool terminal = isatty(2);
+    (void)fprintf(stderr, "%s%lu executions, %lu blocked, %.0f a second, %zu pending",
+                  terminal ? "\r\033[K" : "", (unsigned long)lkc->runs, (unsigned long)lkc->blocked,
                   (double)lkc->runs / seconds, lkc->nwork);
+    if (lkc->walked != 0 && lkc->weight_sum > 0)
+        (void)fprintf(stderr, ", about %.2g in all", lkc->weight_sum / (double)lkc->walked);
+    (void)fputs(terminal ? "" : "\n", stderr);
 }

@@ -127,6 +127,13 @@ struct snapshot *snapshot_copy(const struct graph *g)
     return snapshot_pack(g, NULL, TODO_RUN, EV_INIT, EV_INIT, 0);
 }
 
+struct snapshot *snapshot_clone(const struct snapshot *s)
+{
+    struct snapshot *copy = lkc_alloc(s->bytes);
+    memcpy(copy, s, s->bytes);
+    return copy;
+}
+
 static const char *unpack_thread(struct graph *g, uint32_t tid, uint32_t tcap, const char *in)
 {
     const struct packed_thread *p = (const struct packed_thread *)in;

@@ -11,7 +11,7 @@ static const struct command {
 } commands[] = {
     {"cache", cmd_cache},           {"top", cmd_top},     {"verify", cmd_verify},
     {"repair", cmd_repair},         {"bench", cmd_bench}, {"storm", cmd_storm},
-    {"completion", cmd_completion},
+    {"check", cmd_check},           {"completion", cmd_completion},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -26,6 +26,7 @@ static const char help[] =
     "  repair SEGMENT      rebuild what killed writers left behind, then verify\n"
     "  bench               measure beside peers on this machine; replay traces\n"
     "  storm DIR           kill workers at random moments, compare every value served\n"
+    "  check FILE.c...     model-check a C11 program: every execution, each once\n"
     "  completion SHELL    completion script for bash or zsh\n"
     "\n"
     "  -h, --help          this text; lk COMMAND --help for a command's own\n"

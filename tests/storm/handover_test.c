@@ -117,10 +117,9 @@ static void measure(const struct scene *s, uint64_t *span, size_t n)
     qsort(span, n, sizeof *span, by_size);
 }
 
-/* The limit is for the lock, not for what else the machine does in the meantime.  Other load can only
- * make a round slower, so the best of three rounds is what the lock needs; a lock that waits for a
- * timer, or that polls, fails all three.
- * Kills: rmutex.not_robust, rmutex.no_death_wake. */
+/* The limit is for the lock, not for what else the machine does in the meantime.  Other load can
+ * only make a round slower, so the best of three rounds is what the lock needs; a lock that waits
+ * for a timer, or that polls, fails all three. */
 T_TEST(the_sleeper_of_a_dead_holder_goes_on_within_a_millisecond)
 {
     enum { ROUNDS = 3 };

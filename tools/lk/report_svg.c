@@ -325,8 +325,9 @@ void report_chart_timeline(FILE *out, const struct report *about)
     }
     double every = round_up(a.seconds / 12);
     line_at(out, "a", LEFT, bottom + 4, LEFT + INNER, bottom + 4);
-    for (double t = 0; t <= a.seconds + 1e-9; t += every)
-        text_at(out, time_x(&a, t), bottom + 20, "s", "middle", t > 0 ? "%g s" : "%g", t);
+    for (unsigned i = 0; i * every <= a.seconds + 1e-9; i++)
+        text_at(out, time_x(&a, i * every), bottom + 20, "s", "middle", i ? "%g s" : "%g",
+                i * every);
 }
 
 double report_stalls_height(void)

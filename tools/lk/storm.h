@@ -1,5 +1,5 @@
-/* storm.h - lk storm: workers serve real files through one cache while a killer ends them at random.
- *
+/* storm.h - lk storm: workers serve real files through one cache while a killer ends them at
+ * random.
  * Three parties.  The parent loads the files, makes the cache, forks workers, kills them, replaces
  * them, and watches.  The workers do the work and check every value they are served.  What both see
  * lies in one anonymous shared mapping (struct storm_shared): it survives the death of any worker,
@@ -73,10 +73,11 @@ uint64_t storm_hist_floor(unsigned bucket);
 void storm_hist_add(struct storm_hist *h, uint64_t ns); /* one writer at a time */
 void storm_hist_merge(struct storm_hist *sum, const struct storm_hist *h);
 uint64_t storm_hist_total(const struct storm_hist *h);
-/* The smallest span that at least `fraction` of the spans do not exceed (upper end of its bucket). */
+/* The smallest span that at least `fraction` of the spans do not exceed (upper end of its bucket).
+ * */
 uint64_t storm_hist_quantile(const struct storm_hist *h, double fraction);
 
-/* ------------------------------------------------------------------ what workers and parent share */
+/* --------------------------------------------------------------- what workers and parent share */
 
 enum storm_op {
     OP_START, /* fork to first operation; not counted */

@@ -1,4 +1,5 @@
-/* storm_files.c - the files that a storm serves: found, loaded, cut into chunks, ranked by a Zipf law. */
+/* storm_files.c - the files that a storm serves: found, loaded, cut into chunks, ranked by a Zipf
+ * law. */
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -114,9 +115,9 @@ static bool has_huge_pages(void)
     return strstr(line, "[always]") || strstr(line, "[madvise]");
 }
 
-/* What limits the kill rate is how soon a new worker is at work.  Private memory in huge pages: a fork
- * copies few page tables and the worker has no page to fault in.  Without huge pages that would be
- * many page tables; then shared memory, for which a fork copies none. */
+/* What limits the kill rate is how soon a new worker is at work.  Private memory in huge pages: a
+ * fork copies few page tables and the worker has no page to fault in.  Without huge pages that
+ * would be many page tables; then shared memory, for which a fork copies none. */
 static unsigned char *room_for_files(void)
 {
     int kind = has_huge_pages() ? MAP_PRIVATE : MAP_SHARED;
@@ -156,7 +157,7 @@ void storm_files_cut(struct storm_files *f, uint32_t chunk_bytes)
         f->chunk_count += file->chunks;
         key_total += (uint64_t)file->chunks * (strlen(file->path) + 6);
     }
-    f->key_bytes = (uint32_t)(key_total / f->chunk_count);
+    f->key_bytes = f->chunk_count ? (uint32_t)(key_total / f->chunk_count) : 0;
 }
 
 void storm_files_free(struct storm_files *f)

@@ -1,4 +1,5 @@
-/* storm_hist.c - a histogram of time spans: sixteen steps to each power of two, so within 6.25 %. */
+/* storm_hist.c - a histogram of time spans: sixteen steps to each power of two, so within 6.25 %.
+ * */
 #include "storm.h"
 
 unsigned storm_hist_bucket(uint64_t ns)

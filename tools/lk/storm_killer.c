@@ -1,5 +1,5 @@
-/* storm_killer.c - the parent during the storm: forks workers, kills them at random moments, puts new
- * ones in their place, and watches how long each goes without an end of an operation.
+/* storm_killer.c - the parent during the storm: forks workers, kills them at random moments, puts
+ * new ones in their place, and watches how long each goes without an end of an operation.
  *
  * The killer must not hide what the watcher is to see: a worker that has ended no operation for
  * SPARE_NS is left alone until it goes on or has wedged.  One thread does all; it sleeps in
@@ -145,8 +145,8 @@ static void kill_child(struct killer *k, unsigned i)
 {
     k->child[i].dying = true;
     (void)kill(k->child[i].pid, SIGKILL);
-    /* It has run its last instruction: now let the kernel bury it before it runs anybody else, where
-     * that is permitted.  On busy processors a dead process waits as long as a living one. */
+    /* It has run its last instruction: now let the kernel bury it before it runs anybody else,
+     * where that is permitted.  On busy processors a dead process waits as long as a living one. */
     const struct sched_param first = {.sched_priority = 1};
     (void)sched_setscheduler(k->child[i].pid, SCHED_FIFO, &first);
 }
@@ -185,7 +185,7 @@ static void wedged(struct killer *k, unsigned first, uint64_t now)
     bool began;
     for (unsigned i = 0; i < k->workers; i++)
         stuck += k->child[i].pid && age_of(k, i, now, &began) >= k->s->options->wedge_ns / 2;
-    k->r->stopped_by_wedge = stuck == k->workers || k->r->wedges > 4 * k->workers;
+    k->r->stopped_by_wedge = stuck == k->workers || k->r->wedges > 4 * (uint64_t)k->workers;
     for (unsigned i = 0; i < k->workers; i++)
         if (i == first || k->r->stopped_by_wedge) {
             count_wedge(k, i, age_of(k, i, now, &began));
@@ -193,7 +193,8 @@ static void wedged(struct killer *k, unsigned first, uint64_t now)
         }
 }
 
-/* Told to the worker while it is stopped, so the gap that holds the stop is the one it leaves out. */
+/* Told to the worker while it is stopped, so the gap that holds the stop is the one it leaves out.
+ * */
 static void resume(struct killer *k, unsigned i)
 {
     struct storm_slot *slot = &k->s->shared->slot[i];
@@ -225,7 +226,7 @@ static void watch(struct killer *k, uint64_t now)
 /* A random worker that is not dying already, or -1.  `writing`: one inside a changing call. */
 static int pick(struct killer *k, bool writing)
 {
-    unsigned first = (unsigned)((chance(k) >> 33) % k->workers);
+    unsigned first = k->workers ? (unsigned)((chance(k) >> 33) % k->workers) : 0;
     for (unsigned n = 0; n < k->workers; n++) {
         unsigned i = (first + n) % k->workers;
         uint32_t op = atomic_load_explicit(&k->s->shared->slot[i].op, memory_order_relaxed);
@@ -417,7 +418,8 @@ int storm_loop(struct storm *s, struct storm_result *r)
     (void)sigprocmask(SIG_BLOCK, &k->wait_for, &k->before);
     cli_progress_begin(&k->progress, s->kind->name, o->kills ? o->kills : o->run_ns / MS, o->quiet);
     k->progress.unit = o->kills ? "kills" : "";
-    /* The killer comes before the workers, where that is permitted: its moments are then its own. */
+    /* The killer comes before the workers, where that is permitted: its moments are then its own.
+     * */
     s->nice = getpriority(PRIO_PROCESS, 0);
     (void)setpriority(PRIO_PROCESS, 0, s->nice - 10);
     s->begun_ns = k->watch_due = k->sample_due = cli_now_ns();

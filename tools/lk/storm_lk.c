@@ -1,4 +1,5 @@
-/* storm_lk.c - the storm on latchkey: the table of calls, and the work that only latchkey can do. */
+/* storm_lk.c - the storm on latchkey: the table of calls, and the work that only latchkey can do.
+ * */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -125,7 +126,8 @@ const struct storm_kind storm_latchkey = {
 
 /* ------------------------------------------------------------------ leases */
 
-/* The lease is ours: read the file, then fill, or now and then give it back unused.  Some die here. */
+/* The lease is ours: read the file, then fill, or now and then give it back unused.  Some die
+ * here. */
 static void fill(struct worker *w, const struct item *it, struct lk_lease *lease)
 {
     bool same = worker_read(w, it);
@@ -254,8 +256,8 @@ void worker_lk_each(struct worker *w)
     worker_end(w);
 }
 
-/* In the middle of the storm: shards that others change or have died in are no problem.  Only of small
- * caches: the time that it takes for a large one is no stall, but would be counted as one. */
+/* In the middle of the storm: shards that others change or have died in are no problem.  Only of
+ * small caches: the time that it takes for a large one is no stall, but would be counted as one. */
 void worker_lk_verify(struct worker *w)
 {
     if (w->storm->plan.capacity_bytes > 2u << 20)

@@ -95,8 +95,8 @@ static void touch(struct worker *w)
     worker_end(w);
 }
 
-/* A counter begins at the present time in ns and grows by one.  Evicted and made anew it begins at a
- * later time, so for everybody it only ever grows: each result is larger than every result that
+/* A counter begins at the present time in ns and grows by one.  Evicted and made anew it begins at
+ * a later time, so for everybody it only ever grows: each result is larger than every result that
  * was known before the call. */
 static void count_up(struct worker *w)
 {
@@ -129,7 +129,7 @@ static bool due(_Atomic uint64_t *due_ns, uint64_t every_ns)
 /* Often would keep a large cache from ever being full. */
 uint64_t storm_flush_every_ns(const struct storm_plan *plan)
 {
-    return 4000 * MS + plan->entries * 50000;
+    return 4000 * MS + plan->entries * 500000;
 }
 
 static void flush(struct worker *w)

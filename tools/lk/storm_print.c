@@ -18,22 +18,20 @@ static void row(const char *title, char cell[2][CELL], size_t n)
     putchar('\n');
 }
 
-static void row_count(const char *title, const struct storm_result *r, size_t n, uint64_t a,
-                      uint64_t b)
+static void row_count(const char *title, size_t n, uint64_t a, uint64_t b)
 {
-    char cell[2][CELL], text[32];
+    char cell[2][CELL] = {"", ""}, text[32];
     const uint64_t v[2] = {a, b};
-    (void)r;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && i < 2; i++)
         (void)snprintf(cell[i], CELL, "%s", cli_count(text, v[i]));
     row(title, cell, n);
 }
 
 static void row_span(const char *title, size_t n, uint64_t a, uint64_t b)
 {
-    char cell[2][CELL], text[32];
+    char cell[2][CELL] = {"", ""}, text[32];
     const uint64_t v[2] = {a, b};
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && i < 2; i++)
         (void)snprintf(cell[i], CELL, "%s", cli_span(text, v[i]));
     row(title, cell, n);
 }
@@ -41,7 +39,7 @@ static void row_span(const char *title, size_t n, uint64_t a, uint64_t b)
 /* What only latchkey counts: the other column stays empty. */
 static void row_stat(const char *title, const struct storm_result *r, size_t n, uint64_t value)
 {
-    char cell[2][CELL], text[32];
+    char cell[2][CELL] = {"", ""}, text[32];
     for (size_t i = 0; i < n; i++)
         (void)snprintf(cell[i], CELL, "%s", r[i].has_stat ? cli_count(text, value) : "-");
     row(title, cell, n);
@@ -49,7 +47,7 @@ static void row_stat(const char *title, const struct storm_result *r, size_t n, 
 
 static void row_longest(const struct storm_result *r, size_t n)
 {
-    char cell[2][CELL], text[32];
+    char cell[2][CELL] = {"", ""}, text[32];
     for (size_t i = 0; i < n; i++)
         if (r[i].wedges)
             (void)snprintf(cell[i], CELL, "for ever");
@@ -61,11 +59,11 @@ static void row_longest(const struct storm_result *r, size_t n)
 
 static void rows_work(const struct storm_result *r, size_t n)
 {
-    char cell[2][CELL], text[32];
+    char cell[2][CELL] = {"", ""}, text[32];
     for (size_t i = 0; i < n; i++)
         (void)snprintf(cell[i], CELL, "%.1f s", r[i].seconds);
     row("ran for", cell, n);
-    row_count("operations", r, n, r[0].operations, r[1].operations);
+    row_count("operations", n, r[0].operations, r[1].operations);
     for (size_t i = 0; i < n; i++) {
         double asked = (double)(r[i].hits + r[i].misses);
         (void)snprintf(cell[i], CELL, "%s (%.1f %%)", cli_count(text, r[i].hits),
@@ -76,9 +74,9 @@ static void rows_work(const struct storm_result *r, size_t n)
         (void)snprintf(cell[i], CELL, "%s (%.0f/s)", cli_count(text, r[i].kills),
                        r[i].seconds > 0 ? (double)r[i].kills / r[i].seconds : 0.0);
     row("kills", cell, n);
-    row_count("  in a changing call", r, n, r[0].kills_writing, r[1].kills_writing);
+    row_count("  in a changing call", n, r[0].kills_writing, r[1].kills_writing);
     if (r[0].stops || (n > 1 && r[1].stops))
-        row_count("stops (SIGSTOP)", r, n, r[0].stops, r[1].stops);
+        row_count("stops (SIGSTOP)", n, r[0].stops, r[1].stops);
 }
 
 static void rows_outcome(const struct storm_result *r, size_t n)
@@ -95,10 +93,10 @@ static void rows_outcome(const struct storm_result *r, size_t n)
     row_span("stall p99.9", n, r[0].p999_ns, r[1].p999_ns);
     row_longest(r, n);
     row_span("  not waiting for a CPU", n, r[0].longest_own_ns, r[1].longest_own_ns);
-    row_count("wrong values", r, n, r[0].wrong, r[1].wrong);
-    row_count("wedges", r, n, r[0].wedges, r[1].wedges);
+    row_count("wrong values", n, r[0].wrong, r[1].wrong);
+    row_count("wedges", n, r[0].wedges, r[1].wedges);
     if (r[0].crashes || (n > 1 && r[1].crashes))
-        row_count("crashes", r, n, r[0].crashes, r[1].crashes);
+        row_count("crashes", n, r[0].crashes, r[1].crashes);
 }
 
 static const char *file_name(const struct storm_files *f, uint32_t i)
@@ -150,7 +148,7 @@ void storm_print(const struct storm_options *o, const struct storm_files *f,
                  const struct storm_plan *plan, const struct storm_result *r, size_t n)
 {
     char files[32], bytes[32], capacity[32], values[32];
-    char cell[2][CELL];
+    char cell[2][CELL] = {"", ""};
     printf("%s files of %s (%s in %s values) through a cache of %s, %u workers, seed %" PRIu64 "\n",
            cli_count(files, f->count), o->dir, cli_size(bytes, f->total_bytes),
            cli_count(values, f->chunk_count), cli_size(capacity, plan->capacity_bytes), o->workers,

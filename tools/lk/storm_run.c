@@ -1,4 +1,5 @@
-/* storm_run.c - one storm: the plan, the shared memory, the loop, the sums, the check afterwards. */
+/* storm_run.c - one storm: the plan, the shared memory, the loop, the sums, the check afterwards.
+ * */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -80,7 +81,8 @@ static void *shared_map(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* Sums over the workers' places.  The watcher's own longest gap may be longer than any finished one. */
+/* Sums over the workers' places.  The watcher's own longest gap may be longer than any finished
+ * one. */
 static void merge(struct storm *s, struct storm_result *r)
 {
     for (unsigned i = 0; i < s->options->workers; i++) {

@@ -2,9 +2,9 @@
  *
  * A cache in shared memory behind one test-and-test-and-set writer lock (0 or 1) and a sequence
  * counter (odd while the writer is inside).  It is right in everything but one: a writer that is
- * killed inside leaves the lock at 1 and the counter odd.  Then writers wait for the lock and readers
- * for an even counter, for ever (FAILURES.md 1 and 3).  The odd store has its release fence and the
- * spins yield the processor, so that nothing else of it is at fault.
+ * killed inside leaves the lock at 1 and the counter odd.  Then writers wait for the lock and
+ * readers for an even counter, for ever (FAILURES.md 1 and 3).  The odd store has its release
+ * fence and the spins yield the processor, so that nothing else of it is at fault.
  *
  * Direct-mapped, four ways, round-robin in a set: as simple as a cache can be. */
 #include <errno.h>

@@ -1,12 +1,13 @@
 /* storm_warm.c - map a new worker's pages at once.
  *
  * A forked process finds the page tables of everything shared empty and faults each page in when it
- * first touches it.  A worker that lives for 20 ms would spend most of them so (on virtual machines a
- * fault costs 15 to 60 us, more than most operations).  One madvise() maps a range for a fraction of
- * that; where the kernel has no MADV_POPULATE (before Linux 5.14) nothing is lost but speed. */
-#include <inttypes.h>
+ * first touches it.  A worker that lives for 20 ms would spend most of them so (on virtual
+ * machines a fault costs 15 to 60 us, more than most operations).  One madvise() maps a range for
+ * a fraction of that; where the kernel has no MADV_POPULATE (before Linux 5.14) nothing is lost
+ * but speed. */
 #include <link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -20,6 +21,38 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+/* A line of /proc/self/maps. */
+struct mapped {
+    uintptr_t from, to;
+    dev_t device;
+    ino_t inode;
+};
+
+/* A number in hexadecimal (or decimal) and the character behind it. */
+static bool take_number(char **at, int base, char behind, uint64_t *n)
+{
+    char *end;
+    *n = strtoull(*at, &end, base);
+    bool good = end != *at && *end == behind;
+    *at = end + good;
+    return good;
+}
+
+/* "from-to flags offset major:minor inode ..." */
+static bool parse_map(char *line, struct mapped *m)
+{
+    uint64_t from, to, high, low, offset, inode;
+    char *at = line;
+    if (!take_number(&at, 16, '-', &from) || !take_number(&at, 16, ' ', &to))
+        return false;
+    at += strcspn(at, " ");
+    if (*at++ == '\0' || !take_number(&at, 16, ' ', &offset) || !take_number(&at, 16, ':', &high) ||
+        !take_number(&at, 16, ' ', &low) || !take_number(&at, 10, ' ', &inode))
+        return false;
+    *m = (struct mapped){from, to, makedev((unsigned)high, (unsigned)low), inode};
+    return true;
+}
+
 bool storm_find_map(int fd, struct storm_range *out)
 {
     struct stat file;
@@ -29,15 +62,10 @@ bool storm_find_map(int fd, struct storm_range *out)
     if (!maps)
         return false;
     while (fstat(fd, &file) == 0 && !found && fgets(line, sizeof line, maps)) {
-        uintptr_t from, to;
-        unsigned major_number, minor_number;
-        uint64_t inode;
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %x:%x %" SCNu64, &from, &to,
-                   &major_number, &minor_number, &inode) != 5)
-            continue;
-        found = inode == file.st_ino && makedev(major_number, minor_number) == file.st_dev;
+        struct mapped m;
+        found = parse_map(line, &m) && m.inode == file.st_ino && m.device == file.st_dev;
         if (found)
-            *out = (struct storm_range){from, to - from};
+            *out = (struct storm_range){m.from, m.to - m.from};
     }
     (void)fclose(maps);
     return found;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -35,12 +36,12 @@ bool storm_op_writes(enum storm_op op)
     return (writes >> op & 1u) != 0;
 }
 
-/* A value that was overwritten this long ago must never come back.  An operation begins at most this
- * long before it takes effect, or it is a wedge: then the storm fails anyway. */
+/* A value that was overwritten this long ago must never come back.  An operation begins at most
+ * this long before it takes effect, or it is a wedge: then the storm fails anyway. */
 #define STALE_MARGIN_NS 2000000000ull
 
-/* Waiting for a processor is looked up after longer gaps only, and this often to know where it stood
- * before one. */
+/* Waiting for a processor is looked up after longer gaps only, and this often to know where it
+ * stood before one. */
 #define QUEUE_READ_EVERY_NS 1000000u
 
 /* ------------------------------------------------------------------ time and chance */
@@ -79,16 +80,20 @@ void worker_begin(struct worker *w, enum storm_op op)
     atomic_store_explicit(&w->slot->op, op, memory_order_relaxed);
 }
 
-/* How long this process has been ready to run without a processor, since it began.  False: unknown. */
+/* How long this process has been ready to run without a processor, since it began.  False:
+ * unknown. */
 static bool read_queued(struct worker *w, uint64_t *ns)
 {
     char text[96];
     ssize_t n = w->schedstat >= 0 ? pread(w->schedstat, text, sizeof text - 1, 0) : -1;
-    uint64_t ran;
     if (n <= 0)
         return false;
-    text[n] = '\0';
-    return sscanf(text, "%" SCNu64 " %" SCNu64, &ran, ns) == 2;
+    text[n] = '\0'; /* time on a processor, time waiting for one, turns */
+    char *second = strchr(text, ' '), *end;
+    if (!second)
+        return false;
+    *ns = strtoull(second, &end, 10);
+    return end != second;
 }
 
 void worker_watch_queue(struct worker *w)

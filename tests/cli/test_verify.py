@@ -98,9 +98,9 @@ class Verify(LkTest):
 
     def kill_inside_a_change(self):
         """SIGKILL lk repair --all-shards until one died holding the shard."""
-        for attempt in range(300):
+        for attempt in range(400):
             process = self.start("repair", "web", "--all-shards", stdout=subprocess.DEVNULL)
-            time.sleep(0.001 + attempt % 10 * 0.001)
+            time.sleep(0.001 + attempt % 40 * 0.001)
             process.kill()
             process.wait()
             if self.lk_json("cache", "stat", "web")["shards_dead"] == 1:

@@ -157,13 +157,15 @@ static void print_name(const char *name)
 static void print_segment(const char *name, json_t *list)
 {
     char a[32], b[32], c[32];
-    lk_cache *cache;
+    lk_cache *cache = NULL;
     lk_seg *seg;
     json_t *row = json_object();
     cli_json_set_bytes(row, "name", name, strlen(name));
     if (list == NULL)
         print_name(name);
     int rc = lk_cache_open(&cache, name, &(struct lk_cache_options){.flags = LK_CACHE_READ_ONLY});
+    if (rc != 0)
+        cache = NULL;
     struct lk_cache_stat s;
     if (rc == 0 && (rc = lk_cache_stat(cache, &s)) == 0) {
         json_object_set_new(row, "kind", json_string("cache"));
@@ -171,7 +173,6 @@ static void print_segment(const char *name, json_t *list)
         if (list == NULL)
             printf("cache   %10s %10s %14s\n", cli_size(a, s.used_bytes),
                    cli_size(b, s.capacity_bytes), cli_count(c, s.entries));
-        lk_cache_close(cache);
     } else if (rc == LK_EKIND && (rc = lk_seg_open(&seg, name)) == 0) {
         json_object_set_new(row, "kind", json_string("memory"));
         json_object_set_new(row, "size_bytes", json_integer((json_int_t)lk_seg_size(seg)));
@@ -184,6 +185,7 @@ static void print_segment(const char *name, json_t *list)
         if (list == NULL)
             printf("-       %s\n", lk_strerror(rc));
     }
+    lk_cache_close(cache);
     if (list != NULL)
         json_array_append(list, row);
     json_decref(row);

@@ -44,7 +44,7 @@ extern uint32_t *lki_epoch_word;
 
 static inline uint32_t lki_fork_epoch(void)
 {
-    /* [robust.3] acquire, pairs with [robust.4]: the page is mapped. */
+    /* [robust.3] acquire, pairs with [robust.4] [robust.6]: the page is mapped. */
     const uint32_t *word = lk_load_acq_pu32(&lki_epoch_word);
     /* [robust.2] relaxed: the kernel wrote the zero before the child ran. */
     uint32_t epoch = word != NULL ? lk_load_rlx_u32(word) : 0;

@@ -82,7 +82,7 @@ bool lki_slot_for_new(const struct lki_shard *s, uint64_t hash, uint32_t *slot)
 
 void lki_slot_publish(const struct lki_shard *s, uint32_t slot, uint64_t word)
 {
-    /* [index.2] release, pairs with [index.1]: the entry and the counts of passed buckets first. */
+    /* [index.2] release, pairs with [index.1] [each.1]: the entry and the counts of passed buckets first. */
     lk_store_rel_u64(lki_slot_word(s, slot), word);
 }
 

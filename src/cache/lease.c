@@ -19,8 +19,8 @@ enum { BACKSTOP_NS = 20000000 };
 
 static void set_held(const struct lki_shard *s, uint32_t held)
 {
-    lk_store_rlx_u32(&lki_head(s)->leases_held, held); /* [lease.1] relaxed: for reports and a look
-                                                          under the lock */
+    /* [lease.1] relaxed: for reports, and for a look under the lock. */
+    lk_store_rlx_u32(&lki_head(s)->leases_held, held);
 }
 
 /* Raise the stamp, which sleepers compare.  True if somebody must be woken. */
@@ -28,8 +28,8 @@ static bool restamp(struct lki_lease_record *r)
 {
     bool waiting = r->waiting != 0;
     r->waiting = 0;
-    lk_store_rlx_u32(&r->stamp,
-                     r->stamp + 1); /* [lease.2] relaxed: sleepers come back to the lock */
+    /* [lease.2] relaxed: who slept on it comes back to the lock. */
+    lk_store_rlx_u32(&r->stamp, r->stamp + 1);
     return waiting;
 }
 

@@ -19,9 +19,10 @@ static void count_wait(struct lki_self *self, const struct lki_wait *wait)
 static void begin_section(struct lki_section *x, int rc)
 {
     struct lki_shard_head *head = lki_head(&x->shard);
-    /* [section.1] relaxed: who compares two readings of it also reads the lock word. */
-    lk_store_rlx_u64(&head->sections, lk_load_rlx_u64(&head->sections) + 1); /* [section.2] relaxed:
-                                                                                 only the holder stores */
+    /* [section.1] relaxed: only the holder of the lock stores it. */
+    uint64_t sections = lk_load_rlx_u64(&head->sections);
+    /* [section.2] relaxed: who compares two readings of it also reads the lock word. */
+    lk_store_rlx_u64(&head->sections, sections + 1);
     if (rc != EOWNERDEAD)
         return;
     lki_count(x->self, LKI_DEATHS, 1);

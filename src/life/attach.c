@@ -225,12 +225,12 @@ static void detach_self(struct lki_self *self)
 {
     if (self->epoch == lki_fork_epoch()) {
         uint32_t *word = robust_word(self);
-        uint64_t live = (uint64_t)lk_load_rlx_u32(word + 1)
-                        << 32; /* [attach.3] relaxed: own word */
+        /* [attach.3] relaxed: the generation, which only this thread's claim changed. */
+        uint64_t vacant = lk_load_rlx_u64(self->token) & ~(uint64_t)UINT32_MAX;
         lki_robust_leave(word);
         /* [attach.2] release, pairs with [attach.1]: the slot's next thread sees this one's record.
          * LIVE -> VACANT; a sleeper that still watches is woken to look again. */
-        lk_store_rel_u64(self->token, live);
+        lk_store_rel_u64(self->token, vacant);
         lki_robust_forget();
         (void)lki_futex_wake(word, INT_MAX);
     }

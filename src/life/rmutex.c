@@ -6,7 +6,10 @@
  *   DEAD   holder's token is gone             anybody may take it, with EOWNERDEAD
  *   LOST   holder 0, INCONSISTENT             for ever: ENOTRECOVERABLE
  * WAITERS sticks: it is set by a thread before it sleeps and cleared only by an unlocker whose wake
- * found nobody.  Legal: WAITERS with no sleeper (a wasted wake).  Illegal: a sleeper without WAITERS.
+ * found nobody.  That unlocker may be slow, and clear the bit of later sleepers: so a thread that
+ * slept takes the mutex with WAITERS.
+ * Legal: WAITERS with no sleeper (a wasted wake); a sleeper without WAITERS while a thread that slept
+ * is awake and has not taken the mutex.  Illegal: a sleeper without either (it sleeps for ever).
  *
  * A sleeper watches two words, the mutex and the token of the holder that it saw.  An unlock wakes
  * two: one takes the mutex, the other watches the taker, so somebody always watches the present holder.
@@ -28,7 +31,7 @@
 
 /* A section under such a lock is some 100 ns: spin for about a microsecond before the kernel. */
 enum { SPINS = 60, TRIES = 100 };
-enum { BACKSTOP_FIRST_MS = 10, BACKSTOP_LAST_MS = 320 };
+enum { BACKSTOP_FIRST_MS = 10, BACKSTOP_LAST_MS = 320, LATE_NS = 1000000 };
 
 static bool take(uint32_t *word, uint32_t seen, uint32_t wanted)
 {
@@ -43,21 +46,22 @@ static uint32_t look(const uint32_t *word)
     return lk_load_rlx_u32(word);
 }
 
-/* Take the mutex if it is free or its holder is dead.  EBUSY: a live holder has it. */
-static int try_once(uint32_t *word, struct lki_self *self, uint32_t seen)
+/* Take the mutex if it is free or its holder is dead.  EBUSY: a live holder has it.  `bits`: WAITERS
+ * from a thread that slept, since it may have been woken in place of others that still sleep. */
+static int try_once(uint32_t *word, struct lki_self *self, uint32_t seen, uint32_t bits)
 {
     uint32_t holder = seen & HOLDER;
     if (holder == 0) {
         if (seen & INCONSISTENT)
             return ENOTRECOVERABLE;
-        return take(word, seen, seen | self->holder) ? 0 : EBUSY;
+        return take(word, seen, seen | bits | self->holder) ? 0 : EBUSY;
     }
     if (holder == self->holder)
         return EDEADLK;
     if (lki_holder_alive(self->presence, holder))
         return EBUSY;
     lki_holder_mourn(self->presence, holder);
-    uint32_t wanted = (seen & WAITERS) | INCONSISTENT | self->holder;
+    uint32_t wanted = (seen & WAITERS) | bits | INCONSISTENT | self->holder;
     return take(word, seen, wanted) ? EOWNERDEAD : EBUSY;
 }
 
@@ -65,7 +69,7 @@ int lki_rmutex_trylock(uint32_t *word, struct lki_self *self)
 {
     for (int i = 0; i < TRIES; i++) {
         uint32_t seen = look(word);
-        int rc = try_once(word, self, seen);
+        int rc = try_once(word, self, seen, 0);
         if (rc != EBUSY || look(word) == seen)
             return rc;
     }
@@ -76,7 +80,7 @@ static int spin(uint32_t *word, struct lki_self *self)
 {
     for (int i = 0; i < SPINS; i++) {
         uint32_t seen = look(word);
-        if ((seen & HOLDER) == 0 && try_once(word, self, seen) == 0)
+        if ((seen & HOLDER) == 0 && try_once(word, self, seen, 0) == 0)
             return 0;
         lk_relax();
     }
@@ -104,14 +108,15 @@ int lki_rmutex_lock(uint32_t *word, struct lki_self *self, const struct timespec
     if (deadline != NULL && !lki_timespec_valid(deadline))
         return EINVAL;
     uint64_t backstop_ms = BACKSTOP_FIRST_MS;
-    bool due = false; /* the last sleep ended by the backstop */
+    bool due = false;   /* the last sleep ended by the backstop */
+    uint32_t slept = 0; /* WAITERS once this thread has slept */
     if (look(word) == 0 && take(word, 0, self->holder))
         return 0;
     if (spin(word, self) == 0)
         return 0;
     for (;;) {
         uint32_t seen = look(word);
-        int rc = try_once(word, self, seen);
+        int rc = try_once(word, self, seen, slept);
         if (rc != EBUSY) {
             wait->backstops += due && (rc == 0 || rc == EOWNERDEAD);
             return rc;
@@ -124,7 +129,9 @@ int lki_rmutex_lock(uint32_t *word, struct lki_self *self, const struct timespec
         bool last = deadline != NULL && lki_timespec_before(deadline, &until);
         rc = sleep_on(word, self, seen, last ? deadline : &until);
         wait->sleeps += rc == 0 || rc == ETIMEDOUT;
-        due = rc == ETIMEDOUT;
+        slept = WAITERS;
+        /* Scheduled late itself, this thread cannot tell a wake that is missing from one on its way. */
+        due = rc == ETIMEDOUT && lki_mono_ns() - now_ns < backstop_ms * 1000000u + LATE_NS;
         if (due && backstop_ms < BACKSTOP_LAST_MS)
             backstop_ms *= 2;
     }
@@ -153,7 +160,7 @@ int lki_rmutex_unlock(uint32_t *word, struct lki_self *self)
 {
     if ((look(word) & HOLDER) != self->holder)
         return EPERM;
-    /* [rmutex.2] release, pairs with [rmutex.1]: the next holder sees this one's writes.
+    /* [rmutex.2] release, pairs with [rmutex.1] [verify.1]: the next holder sees this one's writes.
      * HELD -> FREE, or HELD INCONSISTENT -> LOST. */
     uint32_t old = lk_and_rel_u32(word, WAITERS | INCONSISTENT);
     if ((old & WAITERS) == 0)

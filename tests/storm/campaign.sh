@@ -20,17 +20,17 @@ long=(
     "15000 1000 --rate 0 --shards 8"
     "10000 1000 --rate 400 --shards 4 --stops"
     "15000 10000 --rate 400"
-    "10000 100000 --rate 300"
-    "5000 100000 --rate 300 --checksum"
-    "5000 1000000 --rate 200"
+    "10000 100000 --rate 150"
+    "5000 100000 --rate 120 --checksum"
+    "5000 1000000 --rate 100"
 )
 short=(
     "800 64 --rate 0 --shards 1"
     "500 64 --rate 0 --shards 1 --checksum"
     "500 1000 --rate 0 --shards 8 --stops"
     "500 10000 --rate 400"
-    "400 100000 --rate 300"
-    "300 1000000 --rate 200"
+    "400 100000 --rate 150"
+    "300 1000000 --rate 100"
 )
 rounds=("${long[@]}") form=long
 [ "${CAMPAIGN_SHORT:-0}" = 1 ] && rounds=("${short[@]}") form=short

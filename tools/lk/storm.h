@@ -1,5 +1,5 @@
-/* storm.h - lk storm: workers serve real files through one cache while a killer ends them at
- * random.
+/* storm.h - lk storm: workers serve real files through one cache and are killed at random.
+ *
  * Three parties.  The parent loads the files, makes the cache, forks workers, kills them, replaces
  * them, and watches.  The workers do the work and check every value they are served.  What both see
  * lies in one anonymous shared mapping (struct storm_shared): it survives the death of any worker,

@@ -24,7 +24,8 @@ test: deps build
 	@scripts/test
 
 bench: deps build
-	build/lk bench
+	@for what in peers scale memory collide repair; do \
+	    echo "== lk bench $$what"; build/lk bench $$what || exit 1; done
 
 campaign: deps build
 	@scripts/campaign

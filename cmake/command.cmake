@@ -10,8 +10,5 @@ if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/tools/lk/main.c")
     # libxxhash is used as a header only.
     target_compile_definitions(lk PRIVATE XXH_INLINE_ALL "LK_VERSION_TEXT=\"${PROJECT_VERSION}\"")
     target_link_libraries(lk PRIVATE latchkey_static PkgConfig::LK_DEPS Threads::Threads m)
-    if(TARGET latchkey_check)
-        target_link_libraries(lk PRIVATE latchkey_check)
-    endif()
     install(TARGETS lk RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()

@@ -126,7 +126,7 @@ static void epoch_begin(void)
     if (page != MAP_FAILED)
         (void)munmap(page, size);
     (void)pthread_atfork(NULL, NULL, epoch_in_child);
-    /* [robust.6] release, pairs with [robust.3]. */
+    /* [robust.6] release, pairs with [robust.3]: as [robust.4]. */
     lk_store_rel_pu32(&lki_epoch_word, &epoch_without_page);
 }
 

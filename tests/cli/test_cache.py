@@ -233,7 +233,8 @@ class Once(LkTest):
     def test_a_killed_one_is_replaced_at_once(self):
         ran = os.path.join(self.dir, ".ran")
         first = self.start("cache", "once", "web", "k", "--", "sh", "-c",
-                           f"echo >> {ran}; while [ -e {ran} ]; do sleep 0.1; done", stdout=subprocess.DEVNULL)
+                           f"echo >> {ran}; while [ -e {ran} ]; do sleep 0.1; done",
+                           stdout=subprocess.DEVNULL)
         while not os.path.exists(ran):
             time.sleep(0.005)
         second = self.start("cache", "once", "web", "k", "--", "echo", "second",

@@ -98,7 +98,7 @@ class Manual(LkTest):
                    re.findall(r"\bFl Fl ([a-z][a-z-]*)", page(name)))
 
     def test_every_option_of_the_commands(self):
-        for command in ("top", "storm", "bench"):
+        for command in ("top", "storm", "bench", "check"):
             with self.subTest(command=command):
                 self.assertEqual(self.shown(f"lk-{command}.1"), self.options(command))
         self.assertEqual(self.shown("lk-verify.1"),

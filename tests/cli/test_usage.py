@@ -7,7 +7,8 @@ import unittest
 
 from lktest import LK, LkTest
 
-COMMANDS = ["cache", "top", "verify", "repair", "bench", "storm", "completion"]
+COMMANDS = ["cache", "top", "verify", "repair", "bench", "storm", "check",
+            "completion"]
 ACTIONS = ["create", "get", "set", "add", "replace", "cas", "delete", "incr", "touch", "list",
            "each", "stat", "once", "flush", "unlink", "export", "import"]
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "base/memory.h"
 #include "base/scan.h"
 #include "cache/queue.h"
 #include "cache/room.h"
@@ -189,6 +190,7 @@ void lki_shard_rebuild(const struct lki_shard *s)
 {
     struct lki_shard_head *head = lki_head(s);
     struct rebuild r = {.s = s, .version = head->version};
+    lki_memory_populate(s->base, s->geometry->stride);
     r.passed = calloc(s->geometry->buckets, 1);
     store_passed(s, NULL);
     lki_room_clear(s);

@@ -148,8 +148,8 @@ static void stall_words(FILE *out, const struct stall_axes *a, const struct stor
         double y = stall_y(a, r->open_stalls / stall_total(r));
         (void)fprintf(out, "<path class=\"%s\" d=\"M%d %.1fl-11 -5.5v11z\"/>\n", dot, LEFT + INNER,
                       y);
-        text_at(out, LEFT + INNER - 6, y - 10, class, "end",
-                "%s: %" PRIu32 " workers never came back", r->lock, r->open_stalls);
+        text_at(out, LEFT + INNER - 6, y - 10, class, "end", "%s: %" PRIu32 " never came back",
+                r->lock, r->open_stalls);
         return;
     }
     double x = stall_x((double)r->longest_ns), y = STALL_TOP + STALL_INNER;
@@ -180,7 +180,7 @@ void report_chart_stalls(FILE *out, const struct report *about)
 enum { PANEL = 176, PANEL_TOP = 34, PLOT = 84, STRIP = 18, STRIP_GAP = 6 };
 
 struct time_axes {
-    double seconds, top, peak; /* top: y of the panel; peak: operations per second at full height */
+    double seconds, top, decades; /* top: y of the panel; decades of its rates, from RATE_LOW up */
 };
 
 static double time_x(const struct time_axes *a, double seconds)
@@ -194,6 +194,15 @@ static double round_up(double x)
     double power = pow(10, floor(log10(x > 0 ? x : 1)));
     double digit = x / power;
     return power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
+}
+
+/* Rates differ by powers of ten: what the workers do undisturbed, among kills, and not at all. */
+#define RATE_LOW 100.0
+
+static double rate_y(const struct time_axes *a, double rate)
+{
+    double at = rate > RATE_LOW ? log10(rate / RATE_LOW) / a->decades : 0;
+    return a->top + PLOT * (1 - (at < 1 ? at : 1));
 }
 
 static double rate_at(const struct storm_result *r, size_t i)
@@ -218,13 +227,12 @@ static void time_path(FILE *out, const struct time_axes *a, const struct storm_r
     double bottom = a->top + PLOT;
     const char *const class[2][2] = {{"lk", "area"}, {"bad", "areabad"}};
     (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", class[is_ttas(r)][area], time_x(a, 0),
-                  area ? bottom : bottom - PLOT * rate_at(r, 1) / a->peak);
+                  area ? bottom : rate_y(a, rate_at(r, 1)));
     for (size_t i = 1; i < r->timeline_count; i++) {
         if (r->timeline[i].at_s - r->timeline[i - 1].at_s < 0.02)
             continue;
         double middle = (r->timeline[i].at_s + r->timeline[i - 1].at_s) / 2;
-        (void)fprintf(out, "L%.1f %.1f", time_x(a, middle),
-                      bottom - PLOT * rate_at(r, i) / a->peak);
+        (void)fprintf(out, "L%.1f %.1f", time_x(a, middle), rate_y(a, rate_at(r, i)));
     }
     if (area)
         (void)fprintf(out, "V%.1fZ", bottom);
@@ -282,27 +290,31 @@ static void panel_words(FILE *out, const struct time_axes *a, const struct storm
             cli_span(span, r->longest_ns));
 }
 
-static void panel(FILE *out, struct time_axes *a, const struct storm_result *r)
+static void panel(FILE *out, const struct time_axes *a, const struct storm_result *r)
 {
-    double bottom = a->top + PLOT;
-    a->peak = 1;
-    for (size_t i = 1; i < r->timeline_count; i++)
-        if (rate_at(r, i) > a->peak)
-            a->peak = rate_at(r, i);
-    a->peak = round_up(a->peak);
-    for (unsigned half = 0; half <= 2; half++) {
-        double y = bottom - PLOT * half / 2.0;
+    for (unsigned i = 0; i <= (unsigned)a->decades; i++) {
+        double rate = RATE_LOW * pow(10, i), y = rate_y(a, rate);
         line_at(out, "g", LEFT, y, LEFT + INNER, y);
-        if (half)
-            rate_label(out, y, a->peak * half / 2);
+        if (i > 0)
+            rate_label(out, y, rate);
+        else
+            text_at(out, LEFT - 8, y + 4, "s", "end", "\u2264 %g/s", rate);
     }
-    text_at(out, LEFT - 8, bottom + 4, "s", "end", "0");
     if (r->timeline_count > 1) {
         time_path(out, a, r, true);
         time_path(out, a, r, false);
         kill_strip(out, a, r);
     }
     panel_words(out, a, r);
+}
+
+static double highest_rate(const struct report *about)
+{
+    double highest = 10 * RATE_LOW;
+    for (size_t i = 0; i < about->count; i++)
+        for (size_t j = 1; j < about->result[i].timeline_count; j++)
+            highest = fmax(highest, rate_at(&about->result[i], j));
+    return highest;
 }
 
 double report_timeline_height(size_t panels)
@@ -312,7 +324,7 @@ double report_timeline_height(size_t panels)
 
 void report_chart_timeline(FILE *out, const struct report *about)
 {
-    struct time_axes a = {1, 0, 1};
+    struct time_axes a = {1, 0, ceil(log10(highest_rate(about) / RATE_LOW) - 1e-9)};
     double bottom = 0;
     for (size_t i = 0; i < about->count; i++)
         if (about->result[i].seconds > a.seconds)

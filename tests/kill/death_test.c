@@ -152,7 +152,7 @@ T_TEST(attaching_in_a_dead_threads_slot_loses_no_slot)
     lk_seg_close(s.seg);
 }
 
-/* Kills: life.detach_keeps_token. */
+/* Kills: life.detach_keeps_token, life.leave_not_announced. */
 T_TEST(detaching_loses_no_slot)
 {
     struct scene s = scene_make();

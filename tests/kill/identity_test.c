@@ -332,6 +332,7 @@ static void meet_outer_holder(const struct scene *s)
     lk_seg_close(seg);
 }
 
+/* Kills: life.asks_kill. */
 T_TEST(a_holder_outside_of_the_namespace_is_seen_alive_and_dead)
 {
     struct scene s = scene_make(4);
@@ -414,6 +415,7 @@ static void reuse_the_pid(const struct scene *s)
     }
 }
 
+/* Kills: life.generation_not_raised, life.generation_ignored. */
 T_TEST(a_dead_holder_is_found_though_its_pid_is_used_again)
 {
     struct scene s = scene_make(2);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cache/hash.h"
 #include "life/presence.h"
 #include "test.h"
 
@@ -229,6 +230,48 @@ static void detach(lk_cache *c)
     lki_detach(c->segment.presence);
 }
 
+/* A key that is not there, and whose own bucket is full: an entry for it passes that bucket. */
+static unsigned passing;
+
+static bool bucket_is_full(lk_cache *c, unsigned i)
+{
+    struct lki_shard s = lki_shard_at(c, 0);
+    uint64_t hash = lki_hash(c->key, picture_key(i), strlen(picture_key(i)));
+    const struct lki_bucket *b = &lki_buckets(&s)[lki_hash_bucket(hash, c->geometry.buckets)];
+    for (unsigned j = 0; j < LKI_BUCKET_SLOTS; j++) {
+        if (b->word[j] == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Full buckets, but room for one entry more. */
+static void furnish_crowded(lk_cache *c)
+{
+    for (unsigned i = 0; i + 1 < ENTRIES; i++)
+        put(c, i, "a value");
+    passing = ENTRIES;
+    while (passing < PICTURE_KEYS - 2 && !bucket_is_full(c, passing))
+        passing++;
+    T_REQUIRE(bucket_is_full(c, passing));
+}
+
+static void set_passing(lk_cache *c)
+{
+    put(c, passing, "it passed");
+}
+
+static void furnish_passed(lk_cache *c)
+{
+    furnish_crowded(c);
+    set_passing(c);
+}
+
+static void delete_passed(lk_cache *c)
+{
+    T_REQUIRE_RC(del(c, passing), 0);
+}
+
 static void repair(lk_cache *c)
 {
     T_REQUIRE_RC(lk_cache_repair(c, false, NULL), 0);
@@ -315,6 +358,14 @@ const struct operation operations[] = {
      .prepare = take_lease,
      .operate = detach,
      .changes_nothing = true},
+    {.name = "set_past_a_full_bucket",
+     .furnish = furnish_crowded,
+     .prepare = attach_only,
+     .operate = set_passing},
+    {.name = "delete_past_a_full_bucket",
+     .furnish = furnish_passed,
+     .prepare = attach_only,
+     .operate = delete_passed},
     /* After a death.  Of the first two the first instruction comes before the attaching: the thread may
      * get the dead one's slot; the second must. */
     {.name = "repair", .operate = repair, .changes_nothing = true},

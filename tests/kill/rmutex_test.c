@@ -216,7 +216,8 @@ static void unlock_unrepaired(void *arg)
     T_REQUIRE_RC(lk_rmutex_unlock(s->mutex), 0);
 }
 
-/* Only who says so by unlocking without a repair makes the mutex useless; to be killed on the way does
+/* Kills: life.never_lost.
+ * Only who says so by unlocking without a repair makes the mutex useless; to be killed on the way does
  * not. */
 T_TEST(only_an_unlock_without_repair_makes_it_not_recoverable)
 {

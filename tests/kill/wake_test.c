@@ -226,7 +226,7 @@ static bool second_holder_dies_round(void)
     return good;
 }
 
-/* Kills: life.watch_stale_token. */
+/* Kills: life.token_not_watched. */
 T_TEST(the_death_of_a_later_holder_wakes_a_sleeper)
 {
     require_good_rounds(second_holder_dies_round);

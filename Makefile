@@ -24,8 +24,8 @@ test: deps build
 	@scripts/test
 
 bench: deps build
-	@for what in peers scale memory collide repair; do \
-	    echo "== lk bench $$what"; build/lk bench $$what || exit 1; done
+	-@PACKAGES=bench/packages.txt scripts/deps # the peers; without one, its column is left out
+	bench/run
 
 campaign: deps build
 	@scripts/campaign

@@ -102,6 +102,10 @@ enum storm_op {
 extern const char *const storm_op_name[OP_COUNT];
 bool storm_op_writes(enum storm_op op); /* takes a shard's lock */
 
+/* A value that was overwritten this long ago must never come back.  An operation begins at most
+ * this long before it takes effect, or it is a wedge: then the storm fails anyway. */
+#define STORM_STALE_NS 2000000000ull
+
 enum storm_wrong_kind {
     WRONG_BYTES,   /* not the file's bytes, or a mix of two versions of them */
     WRONG_KEY,     /* the value of another key */

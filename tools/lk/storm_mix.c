@@ -95,9 +95,18 @@ static void touch(struct worker *w)
     worker_end(w);
 }
 
-/* A counter begins at the present time in ns and grows by one.  Evicted and made anew it begins at
- * a later time, so for everybody it only ever grows: each result is larger than every result that
- * was known before the call. */
+/* A counter's value is its incarnation (ns since the storm began, when the call that made it began)
+ * and, in the low bits, how often it was counted up.  Of one incarnation each result is larger than
+ * every one known before the call.  An evicted counter is made anew, by a call that may have begun
+ * before a later incarnation did, but not long before. */
+enum { COUNT_BITS = 20 };
+
+static bool went_back(uint64_t result, uint64_t floor)
+{
+    uint64_t made = result >> COUNT_BITS, known = floor >> COUNT_BITS;
+    return made == known ? result <= floor : made + STORM_STALE_NS < known;
+}
+
 static void count_up(struct worker *w)
 {
     unsigned n = (unsigned)worker_below(w, STORM_COUNTERS);
@@ -105,12 +114,12 @@ static void count_up(struct worker *w)
     int size = snprintf(key, sizeof key, "c:%u", n);
     _Atomic uint64_t *floor_word = &w->storm->shared->counter_floor[n];
     uint64_t floor = atomic_load_explicit(floor_word, memory_order_acquire);
-    int64_t result = 0, initial = (int64_t)cli_now_ns();
+    int64_t result = 0, initial = (int64_t)((cli_now_ns() - w->storm->begun_ns) << COUNT_BITS);
     worker_begin(w, OP_INCR);
     int rc = w->storm->kind->incr(w->cache, key, (size_t)size, initial, &result);
     if (rc != 0)
         worker_result(w, NULL, rc);
-    else if (result <= (int64_t)floor)
+    else if (went_back((uint64_t)result, floor))
         worker_wrong(
             w, (struct storm_wrong){
                    .kind = WRONG_COUNTER, .chunk = n, .got = (uint64_t)result, .expected = floor});

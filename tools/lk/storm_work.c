@@ -36,10 +36,6 @@ bool storm_op_writes(enum storm_op op)
     return (writes >> op & 1u) != 0;
 }
 
-/* A value that was overwritten this long ago must never come back.  An operation begins at most
- * this long before it takes effect, or it is a wedge: then the storm fails anyway. */
-#define STALE_MARGIN_NS 2000000000ull
-
 /* Waiting for a processor is looked up after longer gaps only, and this often to know where it
  * stood before one. */
 #define QUEUE_READ_EVERY_NS 1000000u
@@ -279,7 +275,7 @@ void worker_check(struct worker *w, const struct item *it, const struct storm_go
             bad.kind = WRONG_BYTES;
             bad.got = at;
             bad.expected = it->length;
-        } else if (head.version_ns + STALE_MARGIN_NS < when->floor_ns) {
+        } else if (head.version_ns + STORM_STALE_NS < when->floor_ns) {
             bad.kind = WRONG_STALE;
             bad.got = head.version_ns;
             bad.expected = when->floor_ns;

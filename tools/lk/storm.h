@@ -102,10 +102,6 @@ enum storm_op {
 extern const char *const storm_op_name[OP_COUNT];
 bool storm_op_writes(enum storm_op op); /* takes a shard's lock */
 
-/* A value that was overwritten this long ago must never come back.  An operation begins at most
- * this long before it takes effect, or it is a wedge: then the storm fails anyway. */
-#define STORM_STALE_NS 2000000000ull
-
 enum storm_wrong_kind {
     WRONG_BYTES,   /* not the file's bytes, or a mix of two versions of them */
     WRONG_KEY,     /* the value of another key */
@@ -144,6 +140,7 @@ struct storm_slot {
 
 struct storm_shared {
     _Atomic uint32_t stop, wrong_count;
+    _Atomic uint64_t longest_gap_ns; /* of any worker so far, unfinished ones too */
     _Atomic uint64_t flush_due_ns, verify_due_ns, each_due_ns;
     _Atomic uint64_t flush_floor_ns; /* begin of the last flush that ended */
     _Atomic uint64_t counter_floor[STORM_COUNTERS];
@@ -170,6 +167,13 @@ static inline void storm_raise(_Atomic uint64_t *word, uint64_t n)
     while (old < n && !atomic_compare_exchange_weak_explicit(word, &old, n, memory_order_release,
                                                              memory_order_relaxed))
         ;
+}
+
+/* What was overwritten, deleted or flushed this long ago must never come back.  A call takes
+ * effect at most so long after it began: nobody has been seen to be half as long in one. */
+static inline uint64_t storm_stale_ns(const struct storm_shared *shared)
+{
+    return 250000000u + 2 * storm_read(&shared->longest_gap_ns);
 }
 
 /* ------------------------------------------------------------------ a new worker's pages */

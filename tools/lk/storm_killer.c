@@ -32,6 +32,8 @@ struct child {
     pid_t pid;
     uint64_t forked_ns, resume_ns; /* resume_ns: stopped until then; 0 = not stopped */
     uint64_t excused_stamp;        /* the gap after this stamp holds a stop of ours */
+    uint64_t queued_stamp,
+        queued_ns; /* waited for a processor so far, in the gap after this stamp */
     bool dying;
 };
 
@@ -133,6 +135,7 @@ static void note_gap(struct killer *k, unsigned i, uint64_t now)
     struct storm_slot *slot = &k->s->shared->slot[i];
     bool began;
     uint64_t age = age_of(k, i, now, &began);
+    storm_raise(&k->s->shared->longest_gap_ns, age);
     if (!began || storm_read(&slot->stamp_ns) == k->child[i].excused_stamp ||
         age <= k->r->longest_ns)
         return;
@@ -204,9 +207,42 @@ static void resume(struct killer *k, unsigned i)
     (void)kill(k->child[i].pid, SIGCONT);
 }
 
+/* How long this process has been ready to run without a processor; 0 where the kernel does not
+ * say. */
+static uint64_t queued_of(pid_t pid)
+{
+    char path[64];
+    uint64_t queued = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    char line[96], *second;
+    if (fgets(line, sizeof line, f) && (second = strchr(line, ' ')) != NULL)
+        queued = strtoull(second, NULL, 10);
+    (void)fclose(f);
+    return queued;
+}
+
+/* No progress for the wedge limit; and if it could not even run on a busy machine, that is not it:
+ * a quarter of the limit must have been spent running or asleep. */
+static bool is_wedged(struct killer *k, unsigned i, uint64_t now)
+{
+    struct child *c = &k->child[i];
+    uint64_t limit = k->s->options->wedge_ns, stamp = storm_read(&k->s->shared->slot[i].stamp_ns);
+    bool began;
+    uint64_t age = age_of(k, i, now, &began);
+    if (age < limit / 8)
+        return false;
+    if (c->queued_stamp != stamp + 1) { /* + 1: none is a value of its own */
+        c->queued_stamp = stamp + 1;
+        c->queued_ns = queued_of(c->pid);
+    }
+    return age >= limit && age - (queued_of(c->pid) - c->queued_ns) >= limit / 4;
+}
+
 static void watch(struct killer *k, uint64_t now)
 {
-    bool began;
     for (unsigned i = 0; i < k->workers && !k->r->stopped_by_wedge; i++) {
         struct child *c = &k->child[i];
         if (!c->pid || c->dying)
@@ -216,7 +252,7 @@ static void watch(struct killer *k, uint64_t now)
         if (c->resume_ns)
             resume(k, i);
         note_gap(k, i, now);
-        if (age_of(k, i, now, &began) >= k->s->options->wedge_ns)
+        if (is_wedged(k, i, now))
             wedged(k, i, now);
     }
 }
@@ -376,10 +412,10 @@ static int storm_on(struct killer *k)
     return rc;
 }
 
-/* Ask all to end; who does not within the wedge limit is one. */
+/* Ask all to end; who does not within five times the wedge limit (a busy machine) is one. */
 static void calm(struct killer *k)
 {
-    uint64_t until = cli_now_ns() + k->s->options->wedge_ns;
+    uint64_t until = cli_now_ns() + 5 * k->s->options->wedge_ns;
     struct timespec a_little = {0, (long)MS};
     atomic_store_explicit(&k->s->shared->stop, 1, memory_order_seq_cst);
     for (unsigned i = 0; i < k->workers; i++)

@@ -101,10 +101,10 @@ static void touch(struct worker *w)
  * before a later incarnation did, but not long before. */
 enum { COUNT_BITS = 20 };
 
-static bool went_back(uint64_t result, uint64_t floor)
+static bool went_back(const struct worker *w, uint64_t result, uint64_t floor)
 {
     uint64_t made = result >> COUNT_BITS, known = floor >> COUNT_BITS;
-    return made == known ? result <= floor : made + STORM_STALE_NS < known;
+    return made == known ? result <= floor : made + storm_stale_ns(w->storm->shared) < known;
 }
 
 static void count_up(struct worker *w)
@@ -119,7 +119,7 @@ static void count_up(struct worker *w)
     int rc = w->storm->kind->incr(w->cache, key, (size_t)size, initial, &result);
     if (rc != 0)
         worker_result(w, NULL, rc);
-    else if (went_back((uint64_t)result, floor))
+    else if (went_back(w, (uint64_t)result, floor))
         worker_wrong(
             w, (struct storm_wrong){
                    .kind = WRONG_COUNTER, .chunk = n, .got = (uint64_t)result, .expected = floor});

@@ -125,6 +125,7 @@ void worker_end(struct worker *w)
     uint64_t own = without_queue(w, gap, now);
     if (stops == w->stops) {
         storm_hist_add(&slot->hist, gap);
+        storm_raise(&w->storm->shared->longest_gap_ns, gap);
         if (own > storm_read(&slot->longest_own_ns))
             atomic_store_explicit(&slot->longest_own_ns, own, memory_order_relaxed);
         if (gap > storm_read(&slot->longest_ns)) {
@@ -275,7 +276,7 @@ void worker_check(struct worker *w, const struct item *it, const struct storm_go
             bad.kind = WRONG_BYTES;
             bad.got = at;
             bad.expected = it->length;
-        } else if (head.version_ns + STORM_STALE_NS < when->floor_ns) {
+        } else if (head.version_ns + storm_stale_ns(w->storm->shared) < when->floor_ns) {
             bad.kind = WRONG_STALE;
             bad.got = head.version_ns;
             bad.expected = when->floor_ns;

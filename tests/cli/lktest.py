@@ -2,8 +2,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 LK = os.environ.get("LK", "lk")
@@ -60,6 +62,24 @@ class LkTest(unittest.TestCase):
 
         self.addCleanup(stop)
         return process
+
+    def signal_inside_a_change(self, name, number, field):
+        """Send the signal to lk repair --all-shards of a cache with one shard, at one moment after
+        another, until it came while the shard was locked: stat's `field` is 1.  The process."""
+        begun = time.monotonic()
+        self.lk("repair", name, "--all-shards")
+        whole = time.monotonic() - begun
+        for attempt in range(400):
+            process = self.start("repair", name, "--all-shards", stdout=subprocess.DEVNULL)
+            time.sleep(whole * (attempt * 7 % 40) / 40)
+            process.send_signal(number)
+            if number == signal.SIGKILL:
+                process.wait()
+            if self.lk_json("cache", "stat", name)[field] == 1:
+                return process
+            process.kill()
+            process.wait()
+        self.fail("never caught inside a change")
 
     def path(self, name):
         """The file of a segment."""

@@ -183,22 +183,13 @@ class Cache(LkTest):
         self.lk("cache", "create", "one", "--size=16M", "--shards=1", "--quiet")
         lines = b"".join(b'{"key":"k%d","value":"v"}\n' % i for i in range(60000))
         self.lk("cache", "import", "one", "-q", stdin=lines)
-        for attempt in range(400):
-            repairing = self.start("repair", "one", "--all-shards", stdout=subprocess.DEVNULL)
-            time.sleep(0.001 + attempt % 40 * 0.001)
-            repairing.send_signal(signal.SIGSTOP)
-            if self.lk_json("cache", "stat", "one")["shards_locked"] == 1:
-                break
-            repairing.kill()
-            repairing.wait()
-        else:
-            self.fail("lk repair was never stopped inside")
+        stopped = self.signal_inside_a_change("one", signal.SIGSTOP, "shards_locked")
         self.lk("cache", "set", "one", "k1", "x", "--timeout", "50ms", code=1, error="timed out")
         self.lk("cache", "flush", "one", "--timeout", "50ms", code=1, error="stayed locked")
         self.lk("repair", "one", "--all-shards", "--timeout", "50ms", code=1, error="stayed locked")
         self.assertEqual(self.lk("cache", "get", "one", "k2"), b"v")
-        repairing.kill()
-        repairing.wait()
+        stopped.kill()
+        stopped.wait()
         self.lk("cache", "set", "one", "k1", "x")
         self.assertEqual(self.lk("cache", "get", "one", "k1"), b"x")
 

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 import unittest
 
 from lktest import LkTest
@@ -52,7 +51,7 @@ class Verify(LkTest):
         size = os.path.getsize(self.path("web"))
         chance = random.Random(1)
         found = 0
-        for _ in range(20):
+        for _ in range(12):
             sound = self.bytes_of()
             with open(self.path("web"), "r+b") as file:
                 file.seek(chance.randrange(size // 4, size - 4096))
@@ -73,7 +72,7 @@ class Verify(LkTest):
                 self.lk("verify", "--all", "-q", code=1)
             with open(self.path("web"), "r+b") as file:
                 file.write(sound)
-        self.assertGreater(found, 3)
+        self.assertGreater(found, 2)
         self.lk("verify", "web")
 
     def test_repair_mends_damage(self):
@@ -81,7 +80,7 @@ class Verify(LkTest):
         size = os.path.getsize(self.path("web"))
         chance = random.Random(2)
         mended = 0
-        for _ in range(20):
+        for _ in range(10):
             sound = self.bytes_of()
             with open(self.path("web"), "r+b") as file:
                 file.seek(chance.randrange(size // 4, size - 4096))
@@ -94,25 +93,12 @@ class Verify(LkTest):
                 mended += 1
             with open(self.path("web"), "r+b") as file:
                 file.write(sound)
-        self.assertGreater(mended, 3)
-
-    def kill_inside_a_change(self):
-        """SIGKILL lk repair --all-shards until one died holding the shard."""
-        for attempt in range(400):
-            process = self.start("repair", "web", "--all-shards", stdout=subprocess.DEVNULL)
-            time.sleep(0.001 + attempt % 40 * 0.001)
-            process.kill()
-            process.wait()
-            if self.lk_json("cache", "stat", "web")["shards_dead"] == 1:
-                return
-        self.fail("never killed inside a change")
+        self.assertGreater(mended, 2)
 
     def test_a_dead_holder_is_no_problem_and_repair_repairs_it(self):
-        self.make(n=30000, size="16M")
-        self.lk("cache", "unlink", "web")
         self.lk("cache", "create", "web", "--size=16M", "--shards=1", "-q")
         self.lk("cache", "import", "web", "-q", stdin=entries(30000))
-        self.kill_inside_a_change()
+        self.signal_inside_a_change("web", signal.SIGKILL, "shards_dead")
         self.assertIn(b"web: 1 shard of a dead holder; the next writer repairs",
                       self.lk("verify", "web"))
         self.assertEqual(self.lk_json("verify", "web")[0]["shards_dead"], 1)
@@ -120,7 +106,7 @@ class Verify(LkTest):
         row = self.lk_json("repair", "web")
         self.assertEqual((row["shards_repaired"], row["entries"], row["sound"]), (1, 30000, True))
         self.assertEqual(self.lk_json("verify", "web")[0]["shards_dead"], 0)
-        self.kill_inside_a_change()
+        self.signal_inside_a_change("web", signal.SIGKILL, "shards_dead")
         self.lk("cache", "set", "web", "key:7", "new")  # the next writer repairs by itself
         stat = self.lk_json("cache", "stat", "web")
         self.assertEqual((stat["shards_dead"], stat["entries"]), (0, 30000))
@@ -151,7 +137,7 @@ class Verify(LkTest):
     def test_verify_of_a_busy_cache(self):
         self.make()
         busy = self.start("cache", "import", "web", "-q", stdin=subprocess.PIPE)
-        data = entries(300) * 400
+        data = entries(300) * 100
         pid = os.fork()
         if pid == 0:
             try:

@@ -53,9 +53,9 @@ static void line_at(FILE *out, const char *class, double x1, double y1, double x
                   class, x1, y1, x2, y2);
 }
 
-static bool is_ttas(const struct storm_result *r)
+static bool is_broken(const struct storm_result *r)
 {
-    return strcmp(r->lock, "ttas") == 0;
+    return strcmp(r->lock, "latchkey") != 0;
 }
 
 /* ------------------------------------------------------------------ stalls */
@@ -124,7 +124,7 @@ static double stall_total(const struct storm_result *r)
 static void stall_curve(FILE *out, const struct stall_axes *a, const struct storm_result *r)
 {
     double total = stall_total(r), left = total, x = LEFT, y = stall_y(a, 1);
-    (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", is_ttas(r) ? "bad" : "lk", x, y);
+    (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", is_broken(r) ? "bad" : "lk", x, y);
     for (unsigned i = 0; i < STORM_BUCKETS; i++) {
         double n = (double)storm_read(&r->hist.count[i]);
         if (n <= 0)
@@ -142,7 +142,7 @@ static void stall_curve(FILE *out, const struct stall_axes *a, const struct stor
 /* What the curve ends in. */
 static void stall_words(FILE *out, const struct stall_axes *a, const struct storm_result *r)
 {
-    const char *class = is_ttas(r) ? "cbad" : "clk", *dot = is_ttas(r) ? "dbad" : "dlk";
+    const char *class = is_broken(r) ? "cbad" : "clk", *dot = is_broken(r) ? "dbad" : "dlk";
     char count[32], span[32];
     if (r->open_stalls) {
         double y = stall_y(a, r->open_stalls / stall_total(r));
@@ -226,7 +226,7 @@ static void time_path(FILE *out, const struct time_axes *a, const struct storm_r
 {
     double bottom = a->top + PLOT;
     const char *const class[2][2] = {{"lk", "area"}, {"bad", "areabad"}};
-    (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", class[is_ttas(r)][area], time_x(a, 0),
+    (void)fprintf(out, "<path class=\"%s\" d=\"M%.1f %.1f", class[is_broken(r)][area], time_x(a, 0),
                   area ? bottom : rate_y(a, rate_at(r, 1)));
     for (size_t i = 1; i < r->timeline_count; i++) {
         if (r->timeline[i].at_s - r->timeline[i - 1].at_s < 0.02)
@@ -270,7 +270,7 @@ static double last_progress(const struct storm_result *r)
 static void panel_words(FILE *out, const struct time_axes *a, const struct storm_result *r)
 {
     char operations[32], kills[32], span[32];
-    const char *class = is_ttas(r) ? "cbad" : "clk";
+    const char *class = is_broken(r) ? "cbad" : "clk";
     double title = a->top - 10, bottom = a->top + PLOT;
     if (r->stopped_by_wedge) {
         double x = time_x(a, r->seconds), last = time_x(a, last_progress(r));

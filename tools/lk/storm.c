@@ -45,7 +45,7 @@ enum {
 static const struct cli_option options[] = {
     {O_SECONDS, "seconds", "S", "how long (20, or without end if --kills is given)"},
     {O_KILLS, "kills", "N", "end after N kills"},
-    {O_LOCK, "lock", "LOCK", "latchkey, or ttas: the published broken lock, to see it wedge"},
+    {O_LOCK, "lock", "LOCK", "latchkey; ttas wedges, torn serves wrong values: to see it seen"},
     {O_DEMO, "demo", NULL, "20 s of latchkey, then ttas until it wedges"},
     {O_WORKERS, "workers", "N", "worker processes (4)"},
     {O_SIZE, "size", "BYTES", "capacity of the cache (4M)"},
@@ -88,8 +88,10 @@ static bool parse_lock(const char *text, enum storm_lock *lock)
         *lock = STORM_LATCHKEY;
     else if (strcmp(text, "ttas") == 0)
         *lock = STORM_TTAS;
+    else if (strcmp(text, "torn") == 0)
+        *lock = STORM_TORN;
     else
-        return cli_usage("--lock: '%s' is neither latchkey nor ttas", text), false;
+        return cli_usage("--lock: '%s' is neither latchkey nor ttas nor torn", text), false;
     return true;
 }
 

@@ -26,7 +26,7 @@ enum {
 
 /* ------------------------------------------------------------------ options and files */
 
-enum storm_lock { STORM_LATCHKEY, STORM_TTAS };
+enum storm_lock { STORM_LATCHKEY, STORM_TTAS, STORM_TORN };
 
 struct storm_options {
     const char *dir, *html, *svg, *name;
@@ -225,7 +225,10 @@ struct storm_kind {
     int (*flush)(void *cache);
     void (*warm)(void); /* in a new worker: map the cache's pages */
 };
-extern const struct storm_kind storm_latchkey, storm_ttas;
+extern const struct storm_kind storm_latchkey;
+/* The published broken lock, to prove that a stall is seen; the same with readers that do not check
+ * what they copied, to prove that a wrong value is. */
+extern const struct storm_kind storm_ttas, storm_torn;
 
 /* ------------------------------------------------------------------ a run */
 

@@ -240,10 +240,11 @@ static int run_on(struct storm *s, struct storm_result *r)
 int storm_run(const struct storm_options *o, struct storm_files *f, const struct storm_plan *plan,
               enum storm_lock lock, struct storm_result *r)
 {
+    static const struct storm_kind *const kinds[] = {&storm_latchkey, &storm_ttas, &storm_torn};
     struct storm s = {.options = o,
                       .files = f,
                       .plan = *plan,
-                      .kind = lock == STORM_TTAS ? &storm_ttas : &storm_latchkey,
+                      .kind = kinds[lock],
                       .floor_bytes = f->chunk_count * sizeof(uint64_t)};
     memset(r, 0, sizeof *r);
     r->lock = s.kind->name;

@@ -1,5 +1,5 @@
-/* cache_test.c - the cache at every step at which a kill build can be killed, by SIGKILL: one death, and a
- * second one of whoever repairs after the first. */
+/* cache_test.c - the cache at every step at which a kill build can be killed, by SIGKILL: one
+ * death, and a second one of whoever repairs after the first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +62,8 @@ T_TEST(death_at_every_step_of_every_operation)
     T_LOG("%lu deaths", all);
 }
 
-/* The first dies at its n-th step, and who comes after it at its m-th.  Returns whether both did. */
+/* The first dies at its n-th step, and who comes after it at its m-th.  Returns whether both
+ * did. */
 static bool two_deaths(const struct operation *first, unsigned long n,
                        const struct operation *second, unsigned long m, bool *first_died)
 {

@@ -30,8 +30,8 @@ static struct scene scene_make(void)
     return s;
 }
 
-/* Call fn with the number of instructions after which the child was killed, for each until it gets to the
- * end of its operation.  `before` (may be NULL) sets the scene anew for each child. */
+/* Call fn with the number of instructions after which the child was killed, for each until it
+ * gets to the end of its operation.  `before` (may be NULL) sets the scene anew for each child. */
 static void kill_everywhere(const char *what, struct scene *s, const struct role *role,
                             void (*before)(struct scene *s),
                             void (*after)(struct scene *s, unsigned long n))
@@ -50,7 +50,7 @@ static void kill_everywhere(const char *what, struct scene *s, const struct role
     }
 }
 
-/* Attached threads and the dead. ---------------------------------------------------------------- */
+/* Attached threads and the dead. */
 
 struct crowd {
     const struct scene *scene;
@@ -161,7 +161,7 @@ T_TEST(detaching_loses_no_slot)
     lk_seg_close(s.seg);
 }
 
-/* The mutex. ------------------------------------------------------------------------------------ */
+/* The mutex. */
 
 static void lock(void *arg)
 {

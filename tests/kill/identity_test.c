@@ -1,5 +1,5 @@
-/* identity_test.c - a holder is known for what it is, not by its pid: whatever way it ends it is found
- * dead, and nobody else is, in any pid namespace and with any pid used again.
+/* identity_test.c - a holder is known for what it is, not by its pid: whatever way it ends it is
+ * found dead, and nobody else is, in any pid namespace and with any pid used again.
  * Runs in: dev kill */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,7 +82,7 @@ static void kill_and_wait(pid_t pid)
     T_REQUIRE_EQ(t_wait(pid), -SIGKILL);
 }
 
-/* Ways to end. ---------------------------------------------------------------------------------- */
+/* Ways to end. */
 
 static void hold(const struct scene *s)
 {
@@ -192,7 +192,7 @@ T_TEST(a_cancelled_thread_is_found_dead)
     lk_seg_close(s.seg);
 }
 
-/* Fork. ----------------------------------------------------------------------------------------- */
+/* Fork. */
 
 static void be_no_holder(void *arg)
 {
@@ -236,7 +236,7 @@ T_TEST(the_child_of_a_holder_holds_nothing)
     lk_seg_close(s.seg);
 }
 
-/* Pid namespaces. ------------------------------------------------------------------------------- */
+/* Pid namespaces. */
 
 struct inner {
     const struct scene *scene;

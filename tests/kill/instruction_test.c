@@ -1,5 +1,6 @@
-/* instruction_test.c - killed at every instruction: each operation is single-stepped, and whenever an
- * instruction has changed the segment, a copy of it is opened as a survivor would find it.
+/* instruction_test.c - killed at every instruction: each operation is single-stepped, and
+ * whenever an instruction has changed the segment, a copy of it is opened as a survivor would
+ * find it.
  * Runs in: dev */
 #include <stdlib.h>
 #include <string.h>
@@ -227,8 +228,8 @@ static void set_long(lk_cache *c, const char *key, int byte)
     T_REQUIRE_RC(lk_cache_set(c, key, 3, value, sizeof value, LK_TTL_NEVER), 0);
 }
 
-/* Between two instructions of a reader the value is replaced, and another is written where it was: the
- * reader gets the old one or the new one, whole.
+/* Between two instructions of a reader the value is replaced, and another is written where it
+ * was: the reader gets the old one or the new one, whole.
  * Kills: cache.word_not_checked_again. */
 T_TEST(a_get_that_is_overtaken_at_any_instruction_is_whole)
 {
@@ -265,7 +266,8 @@ T_TEST(a_get_that_is_overtaken_at_any_instruction_is_whole)
 
 /* After a death. */
 
-/* A child dies inside its section, after so many changes of the segment.  False: it had left before. */
+/* A child dies inside its section, after so many changes of the segment.  False: it had left
+ * before. */
 static bool die_inside(lk_cache *c, const struct operation *op, unsigned changes)
 {
     struct acted a = {op, c};
@@ -293,8 +295,8 @@ static bool die_inside(lk_cache *c, const struct operation *op, unsigned changes
     return running;
 }
 
-/* The second death: whoever repairs, or attaches in the dead one's slot, dies at every instruction of
- * that, after each `stride`-th change of the first. */
+/* The second death: whoever repairs, or attaches in the dead one's slot, dies at every
+ * instruction of that, after each `stride`-th change of the first. */
 static void run_after_death(const char *first_name, const char *second_name, unsigned stride)
 {
     const struct operation *first = operation_named(first_name);

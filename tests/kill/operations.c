@@ -20,7 +20,7 @@ struct lk_cache_options operation_options(const struct operation *op)
     return o;
 }
 
-/* Small words for what the operations do. ------------------------------------------------------- */
+/* Small words for what the operations do. */
 
 static void put_ttl(lk_cache *c, unsigned i, const char *value, uint64_t ttl_ns)
 {
@@ -81,7 +81,7 @@ static void attach_only(lk_cache *c)
     T_REQUIRE_RC(get(c, PICTURE_KEYS - 2), ENOENT);
 }
 
-/* The operations. ------------------------------------------------------------------------------- */
+/* The operations. */
 
 static void set_new(lk_cache *c)
 {
@@ -230,30 +230,46 @@ static void detach(lk_cache *c)
     lki_detach(c->segment.presence);
 }
 
-/* A key that is not there, and whose own bucket is full: an entry for it passes that bucket. */
+/* A key that is not there, whose own bucket is full, and that bucket was not passed by any entry
+ * yet. */
 static unsigned passing;
 
-static bool bucket_is_full(lk_cache *c, unsigned i)
+static uint32_t bucket_of(const lk_cache *c, unsigned i)
 {
-    struct lki_shard s = lki_shard_at(c, 0);
-    uint64_t hash = lki_hash(c->key, picture_key(i), strlen(picture_key(i)));
-    const struct lki_bucket *b = &lki_buckets(&s)[lki_hash_bucket(hash, c->geometry.buckets)];
-    for (unsigned j = 0; j < LKI_BUCKET_SLOTS; j++) {
-        if (b->word[j] == 0)
-            return false;
-    }
-    return true;
+    const char *key = picture_key(i);
+    return lki_hash_bucket(lki_hash(c->key, key, strlen(key)), c->geometry.buckets);
 }
 
-/* Full buckets, but room for one entry more. */
+/* The bucket that most keys belong to. */
+static uint32_t common_bucket(const lk_cache *c)
+{
+    unsigned keys[PICTURE_KEYS] = {0};
+    uint32_t best = 0;
+    T_REQUIRE(c->geometry.buckets * LKI_BUCKET_SLOTS < PICTURE_KEYS - 2);
+    for (unsigned i = 0; i < PICTURE_KEYS - 2; i++)
+        keys[bucket_of(c, i)]++;
+    for (uint32_t b = 1; b < c->geometry.buckets; b++)
+        best = keys[b] > keys[best] ? b : best;
+    return best;
+}
+
+/* One bucket full to the last slot by keys that belong there, no entry anywhere but in its own. */
 static void furnish_crowded(lk_cache *c)
 {
-    for (unsigned i = 0; i + 1 < ENTRIES; i++)
-        put(c, i, "a value");
-    passing = ENTRIES;
-    while (passing < PICTURE_KEYS - 2 && !bucket_is_full(c, passing))
-        passing++;
-    T_REQUIRE(bucket_is_full(c, passing));
+    unsigned in_bucket[PICTURE_KEYS] = {0};
+    uint32_t full = common_bucket(c);
+    passing = PICTURE_KEYS;
+    for (unsigned i = 0; i < PICTURE_KEYS - 2; i++) {
+        uint32_t b = bucket_of(c, i);
+        unsigned wanted = b == full ? LKI_BUCKET_SLOTS : 3;
+        if (in_bucket[b] < wanted) {
+            put(c, i, "a value");
+            in_bucket[b]++;
+        } else if (b == full) {
+            passing = i;
+        }
+    }
+    T_REQUIRE(passing < PICTURE_KEYS);
 }
 
 static void set_passing(lk_cache *c)
@@ -366,8 +382,8 @@ const struct operation operations[] = {
      .furnish = furnish_passed,
      .prepare = attach_only,
      .operate = delete_passed},
-    /* After a death.  Of the first two the first instruction comes before the attaching: the thread may
-     * get the dead one's slot; the second must. */
+    /* After a death.  Of the first two the first instruction comes before the attaching: the
+     * thread may get the dead one's slot; the second must. */
     {.name = "repair", .operate = repair, .changes_nothing = true},
     {.name = "attach_in_the_slot_of_a_dead_holder",
      .operate = attach_only,

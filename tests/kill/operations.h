@@ -1,5 +1,5 @@
-/* operations.h - the operations of a cache that are killed: what the cache holds before, what the thread
- * that will die does before it is watched, and the act. */
+/* operations.h - the operations of a cache that are killed: what the cache holds before, what the
+ * thread that will die does before it is watched, and the act. */
 #ifndef OPERATIONS_H
 #define OPERATIONS_H
 
@@ -32,8 +32,8 @@ struct acted {
 };
 struct role operation_role(struct acted *a);
 
-/* What readers see before the operation, and when it is done; found out on copies, so that looking leaves
- * no trace. */
+/* What readers see before the operation, and when it is done; found out on copies, so that
+ * looking leaves no trace. */
 void operation_pictures(const struct operation *op, struct survivor *v, const char *segment,
                         struct picture *before, struct picture *after);
 

@@ -1,5 +1,5 @@
-/* readers_test.c - a writer that is stopped or dead inside its section costs readers nothing, and other
- * writers what they agreed to wait.
+/* readers_test.c - a writer that is stopped or dead inside its section costs readers nothing, and
+ * other writers what they agreed to wait.
  * Runs in: dev
  * Runs alone */
 #include <errno.h>
@@ -71,8 +71,8 @@ static long sleeps(void)
     return usage.ru_nvcsw;
 }
 
-/* Gets of all keys for a while, each of which must hit, and none may sleep.  Returns gets per second of
- * processor time. */
+/* Gets of all keys for a while, each of which must hit, and none may sleep.  Returns gets per
+ * second of processor time. */
 static double rate(lk_cache *c)
 {
     uint64_t begun_ns = cpu_ns(), now_ns;
@@ -150,8 +150,8 @@ T_TEST(gets_go_on_at_full_rate_beside_a_dead_writer)
     measure("killed", true);
 }
 
-/* Who did agree to wait gets ETIMEDOUT, and the change is not made; when the stopped one goes on, both
- * changes are. */
+/* Who did agree to wait gets ETIMEDOUT, and the change is not made; when the stopped one goes on,
+ * both changes are. */
 T_TEST(writers_behind_a_stopped_one_wait_as_long_as_they_said)
 {
     const uint64_t timeout_ns = 50000000;

@@ -1,5 +1,5 @@
-/* rmutex_test.c - the mutex at every step at which a kill build can be killed, with nobody, one or two
- * sleeping for it. */
+/* rmutex_test.c - the mutex at every step at which a kill build can be killed, with nobody, one
+ * or two sleeping for it. */
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -143,8 +143,8 @@ static void die_inside(void *arg)
     _exit(0);
 }
 
-/* One death (or none, past the role's last step) and what the others hear of it.  Returns whether the role
- * was killed. */
+/* One death (or none, past the role's last step) and what the others hear of it.  Returns whether
+ * the role was killed. */
 static bool one_death(unsigned long step, void (*role)(void *), int sleepers, bool before)
 {
     struct scene s = scene_make(sleepers);
@@ -217,8 +217,8 @@ static void unlock_unrepaired(void *arg)
 }
 
 /* Kills: life.never_lost.
- * Only who says so by unlocking without a repair makes the mutex useless; to be killed on the way does
- * not. */
+ * Only who says so by unlocking without a repair makes the mutex useless; to be killed on the way
+ * does not. */
 T_TEST(only_an_unlock_without_repair_makes_it_not_recoverable)
 {
     bool died = true;
@@ -252,7 +252,8 @@ static void hold_a_while(void *arg)
     T_REQUIRE_RC(lk_rmutex_unlock(s->mutex), 0);
 }
 
-/* One that waits is killed at each of its steps: to the holder and the others it makes no difference. */
+/* One that waits is killed at each of its steps: to the holder and the others it makes no
+ * difference. */
 T_TEST(death_of_a_waiter_at_every_step_costs_nothing)
 {
     bool died = true;

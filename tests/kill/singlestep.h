@@ -11,7 +11,8 @@ struct stepped {
     unsigned long steps; /* made so far */
 };
 
-/* What the child does: prepare (may be NULL) runs freely, then operate instruction by instruction. */
+/* What the child does: prepare (may be NULL) runs freely, then operate instruction by
+ * instruction. */
 struct role {
     void (*prepare)(void *arg);
     void (*operate)(void *arg);

@@ -1,5 +1,6 @@
-/* sleeper.h - children that sleep for a lock, and that the test stops between the kernel's waking them
- * and their first instruction after it (ptrace): what the order of events was, is no matter of luck. */
+/* sleeper.h - children that sleep for a lock, and that the test stops between the kernel's waking
+ * them and their first instruction after it (ptrace): what the order of events was, is no matter
+ * of luck. */
 #ifndef SLEEPER_H
 #define SLEEPER_H
 
@@ -29,8 +30,8 @@ struct sleeper {
     unsigned timeouts; /* of its backstop timer so far */
 };
 
-/* Fork a child that calls fn(report, arg), which sleeps for a lock, and let it fall asleep.  Skips the test
- * where ptrace is not permitted. */
+/* Fork a child that calls fn(report, arg), which sleeps for a lock, and let it fall asleep.
+ * Skips the test where ptrace is not permitted. */
 void sleeper_start(struct sleeper *s, void (*fn)(struct sleeper_report *report, void *arg),
                    void *arg);
 

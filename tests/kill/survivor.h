@@ -43,8 +43,9 @@ void survivor_close(struct survivor *v);
 /* Put a copy of the segment in place; *c is a new handle of it. */
 void survivor_copy(struct survivor *v, const char *segment, lk_cache **c);
 
-/* The process `dead` (0: nobody) is gone while the segment looks like this.  Every key is as in `before`
- * or as in `after`; *seen_after (PICTURE_KEYS) says which have been seen as after: they must stay so. */
+/* The process `dead` (0: nobody) is gone while the segment looks like this.  Every key is as in
+ * `before` or as in `after`; *seen_after (PICTURE_KEYS) says which have been seen as after: they
+ * must stay so. */
 void survivor_check(struct survivor *v, const char *segment, pid_t dead,
                     const struct picture *before, const struct picture *after, bool *seen_after,
                     unsigned long instruction);

@@ -1,6 +1,6 @@
-/* wake_test.c - nobody sleeps on a lock that is free: who is owed a wake gets it from the kernel, not
- * from the backstop timer; and when those who were woken are killed before they run, the timer ends
- * the others' sleep, and is counted.
+/* wake_test.c - nobody sleeps on a lock that is free: who is owed a wake gets it from the kernel,
+ * not from the backstop timer; and when those who were woken are killed before they run, the
+ * timer ends the others' sleep, and is counted.
  * Runs in: dev kill */
 #include <errno.h>
 #include <sched.h>
@@ -85,8 +85,8 @@ static void await_lock(const struct sleeper *s)
     }
 }
 
-/* A round is good if the kernel woke whom it had to.  A backstop timer that runs out in the middle of one
- * proves nothing; a lost wake shows in every round. */
+/* A round is good if the kernel woke whom it had to.  A backstop timer that runs out in the
+ * middle of one proves nothing; a lost wake shows in every round. */
 static void require_good_rounds(bool (*round)(void))
 {
     unsigned good = 0;
@@ -129,8 +129,8 @@ T_TEST(the_last_sleeper_is_woken_though_others_came_first)
     require_good_rounds(pass_on_round);
 }
 
-/* Two sleep.  Both are woken; one takes the mutex and keeps it, the other sleeps again: the unlock must
- * wake it. */
+/* Two sleep.  Both are woken; one takes the mutex and keeps it, the other sleeps again: the
+ * unlock must wake it. */
 static bool sleep_again_round(void)
 {
     struct scene s = scene_make();
@@ -163,8 +163,8 @@ T_TEST(who_slept_again_is_woken_by_the_next_unlock)
     require_good_rounds(sleep_again_round);
 }
 
-/* Three sleep.  One of the two that were woken is killed before it runs: the other goes on, and wakes
- * the third. */
+/* Three sleep.  One of the two that were woken is killed before it runs: the other goes on, and
+ * wakes the third. */
 static bool unlucky_round(void)
 {
     struct scene s = scene_make();
@@ -193,8 +193,8 @@ T_TEST(a_woken_one_that_is_killed_before_it_runs_costs_nobody_a_wake)
     require_good_rounds(unlucky_round);
 }
 
-/* Two sleep; the mutex passes to one, who keeps it and is killed: the other must hear of that by the
- * kernel, so it must watch the taker, not the one that had it when it fell asleep. */
+/* Two sleep; the mutex passes to one, who keeps it and is killed: the other must hear of that by
+ * the kernel, so it must watch the taker, not the one that had it when it fell asleep. */
 static bool second_holder_dies_round(void)
 {
     struct scene s = scene_make();
@@ -282,7 +282,7 @@ T_TEST(a_death_is_told_to_all_that_sleep_until_it)
     require_good_rounds(holder_dies_round);
 }
 
-/* The backstop. --------------------------------------------------------------------------------- */
+/* The backstop. */
 
 static void change_once(struct sleeper_report *report, void *arg)
 {

@@ -117,12 +117,13 @@ static uint32_t find_room(struct lki_section *x, const struct lki_change *change
 }
 
 static uint64_t write_entry(struct lki_section *x, const struct lki_change *change,
-                            const struct lki_run *runs, uint32_t count)
+                            uint32_t slot, const struct lki_run *runs, uint32_t count)
 {
     struct lki_entry_source source = {.key = change->key.bytes,
                                       .value = change->value,
                                       .key_size = (uint32_t)change->key.size,
                                       .value_size = (uint32_t)change->value_size,
+                                      .distance = lki_slot_distance(&x->shard, change->key.hash, slot),
                                       .version = next_version(&x->shard),
                                       .expire_ns = change->expire_ns};
     lki_entry_write(&x->shard, runs, count, &source);
@@ -145,7 +146,7 @@ static int store_over(struct lki_section *x, const struct lki_change *change, st
         return lki_change_store(x, change, NULL);
     }
     uint32_t granules = granules_of(runs, count);
-    lki_slot_publish(s, old->slot, write_entry(x, change, runs, count));
+    lki_slot_publish(s, old->slot, write_entry(x, change, old->slot, runs, count));
     lki_queue_resize(s, old->slot, freed, granules);
     lki_room_give_all(s, &old->view);
     set_counts(s, head->entries, head->used - freed + granules);
@@ -165,7 +166,7 @@ static int store_new(struct lki_section *x, const struct lki_change *change)
     if (count == 0 || !lki_slot_for_new(s, change->key.hash, &slot))
         return EAGAIN;
     uint32_t granules = granules_of(runs, count);
-    uint64_t word = write_entry(x, change, runs, count);
+    uint64_t word = write_entry(x, change, slot, runs, count);
     lk_store_rlx_u8(lki_slot_frequency(s, slot), 0); /* [change.5] relaxed: a hint */
     lki_slot_count_passed(s, change->key.hash, slot, true);
     lki_slot_publish(s, slot, word);
@@ -182,7 +183,7 @@ int lki_change_store(struct lki_section *x, const struct lki_change *change, str
     if (rc != EAGAIN)
         return rc;
     /* No room though everything was evicted: what is derived contradicts the entries. */
-    lki_shard_rebuild(&x->shard);
+    lki_shard_rebuild(&x->shard, true);
     lki_count(x->self, LKI_REPAIRS, 1);
     return store_new(x, change);
 }

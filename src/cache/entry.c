@@ -171,8 +171,8 @@ void lki_entry_write(const struct lki_shard *s, const struct lki_run *runs, uint
 {
     struct lki_entry *e = lki_entry_at(s, runs[0].first);
     struct writing w = {.s = s, .run = runs, .offset = LKI_ENTRY_HEADER};
-    uint64_t shape =
-        (uint64_t)source->value_size << 32 | (uint64_t)(run_count - 1) << 24 | source->key_size;
+    uint64_t shape = (uint64_t)source->value_size << 32 | (uint64_t)(run_count - 1) << 24 |
+                     (uint64_t)source->distance << 16 | source->key_size;
     /* [entry.4] relaxed: ordered before the bytes by the fence. */
     lk_store_rlx_u64(&e->version, 0);
     /* [entry.5] release fence, pairs with [entry.2]: the slot word's change and version 0 come before

@@ -27,6 +27,7 @@ struct lki_view {
     uint32_t key_size;
     uint32_t value_size;
     uint32_t block; /* where the entry begins */
+    uint32_t distance; /* see LKI_DISTANCE_MANY */
     uint32_t run_count;
     struct lki_run runs[LKI_RUNS_MAX]; /* set only if there are several */
 };
@@ -92,6 +93,7 @@ static inline __attribute__((always_inline)) bool lki_view_load(const struct lki
     view->block = block;
     view->key_size = (uint32_t)(shape & 0xffff);
     view->value_size = (uint32_t)(shape >> 32);
+    view->distance = (uint32_t)(shape >> 16 & 0xff);
     view->run_count = (uint32_t)(shape >> 24 & 0xff) + 1;
     view->key_at = lki_entry_fixed_bytes(g, view->run_count);
     view->bytes = (uint64_t)view->key_at + view->key_size + view->value_size;
@@ -176,6 +178,7 @@ struct lki_entry_source {
     const void *key;
     const void *value;
     uint32_t key_size, value_size;
+    uint32_t distance;
     uint64_t version;
     uint64_t expire_ns;
 };

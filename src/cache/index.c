@@ -80,6 +80,15 @@ bool lki_slot_for_new(const struct lki_shard *s, uint64_t hash, uint32_t *slot)
     return false;
 }
 
+uint32_t lki_slot_distance(const struct lki_shard *s, uint64_t hash, uint32_t slot)
+{
+    uint32_t count = s->geometry->buckets;
+    uint32_t begin = lki_hash_bucket(hash, count);
+    uint32_t end = slot / LKI_BUCKET_SLOTS;
+    uint32_t distance = end >= begin ? end - begin : end + count - begin;
+    return distance < LKI_DISTANCE_MANY ? distance : LKI_DISTANCE_MANY;
+}
+
 void lki_slot_publish(const struct lki_shard *s, uint32_t slot, uint64_t word)
 {
     /* [index.2] release, pairs with [index.1] [each.1]: the entry and the counts of passed buckets first. */

@@ -120,6 +120,9 @@ static inline void lki_slot_used(const struct lki_found *found)
 /* The slot that a new entry with this hash goes to.  False if the index is full. */
 bool lki_slot_for_new(const struct lki_shard *s, uint64_t hash, uint32_t *slot);
 
+/* How many buckets a search for the hash goes on to come to the slot, at most LKI_DISTANCE_MANY. */
+uint32_t lki_slot_distance(const struct lki_shard *s, uint64_t hash, uint32_t slot);
+
 /* Make `word` what readers find in the slot; the entry was written. */
 void lki_slot_publish(const struct lki_shard *s, uint32_t slot, uint64_t word);
 

@@ -68,13 +68,14 @@ _Static_assert(sizeof(struct lki_lease_record) == 32, "two to a cache line");
 struct lki_entry {
     uint64_t version;   /* 0 while it is being written */
     uint64_t expire_ns; /* CLOCK_BOOTTIME, 0 = never */
-    uint64_t shape;     /* {value size:32, runs besides the first:8, 0:8, key size:16} */
+    uint64_t shape;     /* {value size:32, runs besides the first:8, distance:8, key size:16} */
 };
 enum {
     LKI_ENTRY_HEADER = sizeof(struct lki_entry),
     LKI_ENTRY_CHECKSUM = 8,
     LKI_RUNS_MAX = 8, /* in all */
     LKI_FREQUENCY_MAX = 3,
+    LKI_DISTANCE_MANY = 255, /* buckets from where a search begins to the entry's; or more */
 };
 
 /* What a process counts, in its thread's presence record. */

@@ -24,7 +24,9 @@ enum { PASSED_MANY = 255, AHEAD = 4, LINE = 64, KEY_NEAR = 48 };
 
 struct rebuild {
     const struct lki_shard *s;
-    uint8_t *passed; /* private counts; NULL: no memory, then "many" stays */
+    bool thorough;
+    bool distant;    /* there are entries that passed too many buckets to say how many */
+    uint8_t *passed; /* private counts; NULL: no memory */
     uint32_t entries, used;
     uint64_t version;
 };
@@ -37,16 +39,17 @@ struct rebuild_entry {
     struct lki_view view;
 };
 
-static uint64_t word_in(const struct lki_shard *s, uint32_t slot)
+static uint64_t word_in(const uint64_t *slot_word)
 {
     /* [rebuild.1] relaxed: the dead holder's stores are ordered by [rmutex.1]. */
-    return lk_load_rlx_u64(lki_slot_word(s, slot));
+    return lk_load_rlx_u64(slot_word);
 }
 
 /* Mark the entry's granules; none if another entry has one of them. */
-static bool take_runs(const struct lki_shard *s, struct lki_view *view)
+static bool take_runs(const struct lki_shard *s, struct lki_view *view, uint32_t granules)
 {
-    lki_view_fill_runs(s, view);
+    if (view->run_count == 1)
+        return lki_room_take(s, (struct lki_run){view->block, granules});
     for (uint32_t i = 0; i < view->run_count; i++) {
         if (lki_room_take(s, view->runs[i]))
             continue;
@@ -57,15 +60,14 @@ static bool take_runs(const struct lki_shard *s, struct lki_view *view)
     return true;
 }
 
-static void note_passed(struct rebuild *r, uint64_t hash, uint32_t slot)
+/* Count the entry in the buckets before its own that a search passes. */
+static void note_passed(const struct rebuild *r, uint32_t bucket, uint32_t distance)
 {
     uint32_t count = r->s->geometry->buckets;
-    uint32_t end = slot / LKI_BUCKET_SLOTS;
-    uint32_t at = lki_hash_bucket(hash, count);
-    while (r->passed != NULL && at != end) {
-        if (r->passed[at] != PASSED_MANY)
-            r->passed[at]++;
-        at = at + 1 < count ? at + 1 : 0;
+    for (uint32_t i = 0; i < distance && i < count; i++) {
+        bucket = bucket > 0 ? bucket - 1 : count - 1;
+        if (r->passed[bucket] != PASSED_MANY)
+            r->passed[bucket]++;
     }
 }
 
@@ -114,12 +116,14 @@ static bool may_have_twin(const struct rebuild_entry *e)
 }
 
 /* Nothing that a death leaves behind fails here; a damaged or hostile segment may. */
-static bool entry_belongs(const struct rebuild_entry *e)
+static bool entry_belongs(struct rebuild_entry *e)
 {
     const struct lki_shard *s = e->s;
     const struct lki_view *v = &e->view;
+    e->hash = lki_view_hash(s, v);
     if (lki_hash_tag(e->hash) != lki_word_tag(e->word) ||
-        lki_hash_shard(e->hash, s->geometry->shards) != s->index)
+        lki_hash_shard(e->hash, s->geometry->shards) != s->index ||
+        lki_slot_distance(s, e->hash, e->slot) != v->distance)
         return false;
     if (s->geometry->checksum &&
         !with_bytes(s, v, (size_t)v->key_at + v->key_size, v->value_size, sum_fits, e))
@@ -127,27 +131,33 @@ static bool entry_belongs(const struct rebuild_entry *e)
     return !may_have_twin(e) || with_bytes(s, v, v->key_at, v->key_size, search_ends_here, e);
 }
 
-static void rebuild_slot(struct rebuild *r, uint32_t slot)
+static void rebuild_slot(struct rebuild *r, uint32_t bucket, uint32_t way)
 {
     const struct lki_shard *s = r->s;
-    struct rebuild_entry e = {.s = s, .slot = slot, .word = word_in(s, slot)};
+    uint64_t *slot_word = &lki_buckets(s)[bucket].word[way];
+    struct rebuild_entry e;
     uint32_t granules = 0;
+    e.s = s;
+    e.slot = bucket * LKI_BUCKET_SLOTS + way;
+    e.word = word_in(slot_word);
     if (e.word == 0)
         return;
     bool sound = lki_view_load(s, e.word, &e.view);
     if (sound) {
         granules = lki_view_granules(s, &e.view);
-        e.hash = lki_view_hash(s, &e.view);
         sound = r->entries < s->geometry->max_entries &&
-                r->used + granules <= s->geometry->capacity && entry_belongs(&e) &&
-                take_runs(s, &e.view);
+                r->used + granules <= s->geometry->capacity &&
+                (!r->thorough || entry_belongs(&e)) && take_runs(s, &e.view, granules);
     }
     if (!sound) {
-        lk_store_rlx_u64(lki_slot_word(s, slot), 0); /* [rebuild.2] relaxed: as [change.3] */
+        lk_store_rlx_u64(slot_word, 0); /* [rebuild.2] relaxed: as [change.3] */
         return;
     }
-    note_passed(r, e.hash, slot);
-    lki_queue_add(s, lki_queue_of(s, slot), slot, granules);
+    if (e.view.distance == LKI_DISTANCE_MANY)
+        r->distant = true;
+    else if (e.view.distance > 0 && r->passed != NULL)
+        note_passed(r, bucket, e.view.distance);
+    lki_queue_add(s, lki_queue_of(s, e.slot), e.slot, granules);
     r->entries++;
     r->used += granules;
     if (e.view.version > r->version)
@@ -168,7 +178,7 @@ static void prefetch_bucket(const struct lki_shard *s, uint32_t bucket)
     if (bucket >= s->geometry->buckets)
         return;
     for (uint32_t i = 0; i < LKI_BUCKET_SLOTS; i++) {
-        uint32_t block = lki_word_block(word_in(s, bucket * LKI_BUCKET_SLOTS + i));
+        uint32_t block = lki_word_block(word_in(&lki_buckets(s)[bucket].word[i]));
         if (block >= s->geometry->granules)
             continue;
         const char *entry = lki_block(s, block);
@@ -186,10 +196,10 @@ static void store_passed(const struct lki_shard *s, const uint8_t *counts)
     }
 }
 
-void lki_shard_rebuild(const struct lki_shard *s)
+void lki_shard_rebuild(const struct lki_shard *s, bool thorough)
 {
     struct lki_shard_head *head = lki_head(s);
-    struct rebuild r = {.s = s, .version = head->version};
+    struct rebuild r = {.s = s, .version = head->version, .thorough = thorough};
     lki_memory_populate(s->base, s->geometry->stride);
     r.passed = calloc(s->geometry->buckets, 1);
     store_passed(s, NULL);
@@ -198,9 +208,9 @@ void lki_shard_rebuild(const struct lki_shard *s)
     for (uint32_t bucket = 0; bucket < s->geometry->buckets; bucket++) {
         prefetch_bucket(s, bucket + AHEAD);
         for (uint32_t i = 0; i < LKI_BUCKET_SLOTS; i++)
-            rebuild_slot(&r, bucket * LKI_BUCKET_SLOTS + i);
+            rebuild_slot(&r, bucket, i);
     }
-    if (r.passed != NULL)
+    if (r.passed != NULL && !r.distant)
         store_passed(s, r.passed);
     free(r.passed);
     head->version = r.version;

@@ -26,7 +26,7 @@ static void begin_section(struct lki_section *x, int rc)
     if (rc != EOWNERDEAD)
         return;
     lki_count(x->self, LKI_DEATHS, 1);
-    lki_shard_rebuild(&x->shard);
+    lki_shard_rebuild(&x->shard, false);
     lki_count(x->self, LKI_REPAIRS, 1);
     (void)lki_rmutex_consistent(&head->lock, x->self);
 }

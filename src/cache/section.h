@@ -28,8 +28,10 @@ void lki_section_leave(struct lki_section *x);
 void lki_section_sweep(void *cache, struct lki_self *self);
 
 /* Rebuild all of the shard that is derived, drop entries that contradict themselves.  The lock is
- * held.  May be cut short by a death anywhere: then it is done again. */
-void lki_shard_rebuild(const struct lki_shard *s);
+ * held.  May be cut short by a death anywhere: then it is done again.
+ * `thorough`: also drop what no death can leave behind but a damaged or hostile segment may have: entries
+ * that a search does not find or finds elsewhere, wrong tags, wrong checksums. */
+void lki_shard_rebuild(const struct lki_shard *s, bool thorough);
 
 /* Inside a section. ----------------------------------------------------------------------------- */
 

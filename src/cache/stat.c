@@ -84,7 +84,7 @@ int lk_cache_repair(lk_cache *c, bool all, unsigned *repaired)
         if (rc != 0)
             break;
         if (!dead) {
-            lki_shard_rebuild(&x.shard);
+            lki_shard_rebuild(&x.shard, true);
             lki_count(x.self, LKI_REPAIRS, 1);
         }
         rebuilt++;

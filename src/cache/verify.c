@@ -177,6 +177,9 @@ static void check_search(struct verify *v, uint32_t slot, uint64_t word,
         SLOT_PROBLEM(v, slot, "the tag is not its key's");
     else if (lki_hash_shard(key.hash, v->copy.geometry->shards) != v->copy.index)
         SLOT_PROBLEM(v, slot, "the key belongs to another shard");
+    else if (lki_slot_distance(&v->copy, key.hash, slot) != view->distance)
+        SLOT_PROBLEM(v, slot, "the entry says it passed %u buckets, not %u",
+                     view->distance, lki_slot_distance(&v->copy, key.hash, slot));
     else if (lki_find(&v->copy, &key, &found) != LKI_FOUND)
         SLOT_PROBLEM(v, slot, "a search does not find the key");
     else if (found.slot != slot)

@@ -75,7 +75,7 @@ function(lk_add_test_file kind source)
         # The harness has its own time limit and says more than CTest's.
         set_tests_properties(${full} PROPERTIES LABELS "${labels}" SKIP_RETURN_CODE 77 TIMEOUT 900
                              ENVIRONMENT "${LK_TEST_ENVIRONMENT}")
-        if(text MATCHES "Runs alone")
+        if(text MATCHES "Runs alone" OR kind STREQUAL "storm")
             set_tests_properties(${full} PROPERTIES RUN_SERIAL ON)
         endif()
     endforeach()
@@ -100,4 +100,8 @@ function(lk_add_script_test name label)
     endif()
     set_tests_properties(${name} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77 TIMEOUT 900
                          ENVIRONMENT "${environment}")
+    # A storm measures stalls: nothing may run beside it.
+    if(label STREQUAL "storm")
+        set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+    endif()
 endfunction()

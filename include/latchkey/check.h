@@ -100,6 +100,28 @@ void lk_check_assume(bool condition);
 /* In the program: 0..ways-1, each explored. */
 uint32_t lk_check_choose(uint32_t ways);
 
+/* ---- processes that die; the kernel's part -------------------------------------------------------
+ *
+ * A mortal thread stands for a process of its own: it may die before each store, read-modify-write
+ * or futex call, at most `max_deaths` of them in one execution. */
+
+/* In the program: from here on the calling thread may die, or no more. */
+void lk_check_mortal(bool on);
+/* The calling thread's number: 0 = the first, then in order of creation. */
+unsigned lk_check_thread(void);
+/* Is that thread dead?  Acquires what it did.  The truth about liveness, as the kernel knows it. */
+bool lk_check_dead(unsigned thread);
+
+/* futex(2): sleep while *a == va and (b != NULL) *b == vb.  0 = woken, EAGAIN, ETIMEDOUT (if timed,
+ * whenever it likes), EINTR (with spurious_wakes). */
+int lk_check_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed);
+int lk_check_futex_wake(const uint32_t *word, int n);
+
+/* A word that the kernel marks when the calling thread ends or dies, if its low 30 bits are the
+ * thread's number + 1: FUTEX_OWNER_DIED is set, FUTEX_WAITERS stays and has one sleeper woken. */
+void lk_check_robust_add(uint32_t *word);
+void lk_check_robust_remove(uint32_t *word);
+
 /* The name of an error kind as --json prints it: "race", "hang", ... */
 const char *lk_check_error_name(enum lk_check_error kind);
 

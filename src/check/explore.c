@@ -7,54 +7,7 @@
 #include <string.h>
 
 #include "internal.h"
-
-/* ---- the work list --------------------------------------------------------------------------- */
-
-static uint64_t draw(void)
-{
-    uint64_t x = lkc->rng;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return lkc->rng = x;
-}
-
-void explore_push(struct snapshot *s)
-{
-    if (lkc->walking) { /* keep one of all branches, each with equal chance */
-        lkc->branches++;
-        if (draw() % (lkc->branches + 1) != 0) {
-            snapshot_free(s);
-            return;
-        }
-        if (lkc->hop != NULL)
-            snapshot_free(lkc->hop);
-        lkc->hop = s;
-        return;
-    }
-    if (lkc->nwork == lkc->cap_work) {
-        size_t cap = lkc->cap_work != 0 ? 2 * lkc->cap_work : 256;
-        lkc->work = lkc_grow(lkc->work, lkc->cap_work * sizeof(void *), cap * sizeof(void *));
-        lkc->cap_work = cap;
-    }
-    lkc->work[lkc->nwork++] = s;
-    lkc->work_bytes += snapshot_bytes(s);
-    if (lkc->work_bytes > lkc->work_bytes_max)
-        lkc->work_bytes_max = lkc->work_bytes;
-}
-
-/* On a random walk, after each operation: go on here, or hop to the branch that was drawn. */
-static void after_operation(void)
-{
-    if (!lkc->walking || lkc->branches == 0)
-        return;
-    lkc->weight *= lkc->branches + 1;
-    lkc->branches = 0;
-    if (lkc->hop != NULL) {
-        lkc->end = RUN_HOP;
-        lkc_leave();
-    }
-}
+#include "shim.h"
 
 /* ---- adding events --------------------------------------------------------------------------- */
 
@@ -75,7 +28,7 @@ static bool taken(evid r, const struct event *e)
 
 /* Add the write of the read-modify-write r.  False: another one has read the same write, so this
  * graph is impossible (but its revisits, in which the other reads from us, are not). */
-static bool add_rmw_write(evid r)
+bool explore_add_write(evid r)
 {
     struct graph *g = &lkc->g;
     struct event *e = graph_ev(g, r);
@@ -108,7 +61,7 @@ static bool add_rmw_write(evid r)
 }
 
 /* r's rf is set: take the value over, see what the operation makes of it. */
-static enum outcome settle_value(evid r)
+enum outcome explore_settle(evid r)
 {
     struct graph *g = &lkc->g;
     struct event *e = graph_ev(g, r);
@@ -145,10 +98,10 @@ static bool revisit_other(evid r)
     uint64_t result;
     if (op_outcome(e, graph_value(g, e->loc, e->rf), &result) != OUT_WRITE || !taken(r, e))
         return false;
-    (void)settle_value(r);
+    (void)explore_settle(r);
     if (!consistent(g, lkc->opt.model))
         return true;
-    (void)add_rmw_write(r);
+    (void)explore_add_write(r);
     g->t[ev_tid(r)].len--;
     g->stamp--;
     graph_ev(g, r)->flags &= (uint8_t)~EF_RMW;
@@ -162,7 +115,7 @@ static uint32_t location_of(const struct access *a)
     graph_touch_loc(g, loc);
     struct gloc *l = &g->loc[loc];
     if (l->nco == 0 && l->nrd == 0) {
-        l->init = plain_load(a->addr, a->size);
+        l->init = a->addr >= SHADOW ? 0 : plain_load(a->addr, a->size);
         l->init_unknown = heap_unwritten(a->addr, a->size);
     }
     return loc;
@@ -185,7 +138,7 @@ static void new_read(const struct access *a, uint64_t state)
     e->size = a->size;
     e->ok_order = e->order = a->order;
     e->fail_order = a->fail_order;
-    e->flags = a->timed ? EF_TIMED : 0;
+    e->flags = (uint8_t)((a->timed ? EF_TIMED : 0) | (a->silent ? EF_SILENT : 0));
     graph_add_read(g, loc, r);
     const struct gloc *l = &g->loc[loc];
     for (int64_t c = low; c < (int64_t)l->nco - 1; c++) {
@@ -200,8 +153,8 @@ static void new_read(const struct access *a, uint64_t state)
     e->rf = newest(l);
     if (lkc->mode != MODE_FAST)
         plain_check_atomic(r, a->addr, a->size);
-    if (settle_value(r) == OUT_WRITE)
-        (void)add_rmw_write(r);
+    if (explore_settle(r) == OUT_WRITE)
+        (void)explore_add_write(r);
 }
 
 static void new_write(const struct access *a, uint64_t value)
@@ -215,6 +168,7 @@ static void new_write(const struct access *a, uint64_t value)
     e->order = a->order;
     e->size = a->size;
     e->pc = a->pc;
+    e->flags = a->silent ? EF_SILENT : 0;
     graph_clocks(g, w);
     if (lkc->mode != MODE_FAST && a->order != MO_PLAIN)
         plain_check_atomic(w, a->addr, a->size);
@@ -267,11 +221,12 @@ static void cut_spin(const struct access *a, uint64_t state)
     const struct gthread *t = &lkc->g.t[f->tid];
     for (uint32_t p = t->len; p-- > 0;) {
         const struct event *e = &t->ev[p];
-        if (e->kind == EK_FENCE || (e->kind == EK_WRITE && e->flags & EF_RMW))
+        if (e->kind == EK_FENCE || (e->kind == EK_WRITE && e->flags & (EF_RMW | EF_SILENT)))
             continue;
         if (e->kind != EK_READ || e->lap != f->lap)
             return;
-        if (e->state == state && e->pc == a->pc && lkc->locs[e->loc].addr == a->addr)
+        if (e->state == state && e->pc == a->pc && lkc->locs[e->loc].addr == a->addr
+            && e->op == a->op && e->operand == a->operand)
             run_stuck(STUCK_SPIN, p);
     }
 }
@@ -279,6 +234,8 @@ static void cut_spin(const struct access *a, uint64_t state)
 uint64_t explore_read(const struct access *a)
 {
     struct fiber *f = self();
+    if (a->op != OP_NONE)
+        explore_may_die();
     struct event *e = recorded(EK_READ);
     if (e == NULL) {
         struct gthread *t = &lkc->g.t[f->tid];
@@ -290,39 +247,66 @@ uint64_t explore_read(const struct access *a)
             cut_spin(a, state);
         }
         new_read(a, state);
+        explore_operation_done();
         e = &t->ev[f->pos];
     } else {
         check_location(e, a);
-        after_source(e);
     }
+    after_source(e);
     f->pos++;
     if (e->flags & EF_STUCK) {
         f->pos--;
-        after_operation();
         run_stuck(STUCK_AWAIT, f->pos);
     }
     if (e->rf == EV_INIT && lkc->g.loc[e->loc].init_unknown)
         error_stop(LK_CHECK_UNINITIALISED, a->pc, "atomic read of memory that was never written");
     if (e->flags & EF_RMW) {
         f->pos++;
-        f->lap += e[1].value != e->value;
+        f->lap += e[1].value != e->value && !(e->flags & EF_SILENT);
     }
-    uint64_t value = e->value;
-    after_operation();
-    return value;
+    return e->value;
 }
 
 void explore_write(const struct access *a, uint64_t value)
 {
     struct fiber *f = self();
+    explore_may_die();
     struct event *e = recorded(EK_WRITE);
     if (e == NULL)
         new_write(a, value);
     else
         check_location(e, a);
     f->pos++;
-    f->lap++;
-    after_operation();
+    f->lap += !a->silent;
+    explore_operation_done();
+}
+
+uint64_t explore_stored(void)
+{
+    const struct fiber *f = self();
+    return lkc->g.t[f->tid].ev[f->pos - 1].value;
+}
+
+/* A mortal thread may die before any of its effects; to die between two reads makes no difference
+ * to the others.  One write, to a location of its own, says so; it is never the default. */
+void explore_may_die(void)
+{
+    struct fiber *f = self();
+    struct graph *g = &lkc->g;
+    const struct gthread *t = &g->t[f->tid];
+    if (!f->mortal || f->dying)
+        return;
+    if (f->pos < t->len) {
+        if (t->ev[f->pos].flags & EF_CRASH) {
+            f->pos++;
+            shim_die(f);
+        }
+        return;
+    }
+    run_turn(f->tid);
+    if (g->deaths < lkc->opt.max_deaths)
+        explore_push(snapshot_pack(g, NULL, TODO_CRASH, f->tid, EV_INIT, 0));
+    explore_operation_done();
 }
 
 /* An event without data; returns its id. */
@@ -365,7 +349,7 @@ uint32_t explore_choice(uint32_t ways, uint64_t pc)
     self()->pos++;
     self()->lap++;
     uint32_t value = (uint32_t)e->value;
-    after_operation();
+    explore_operation_done();
     return value;
 }
 
@@ -440,130 +424,4 @@ uint64_t explore_peek(uintptr_t addr, unsigned size)
     const uint32_t *hb = graph_clk(g, ev_id(f->tid, f->pos - 1), CLK_HB);
     int64_t seen = graph_seen(g, loc, hb);
     return graph_value(g, loc, seen < 0 ? EV_INIT : g->loc[loc].co[seen]);
-}
-
-/* ---- the search ------------------------------------------------------------------------------ */
-
-static bool settle_read(evid r, bool check)
-{
-    struct graph *g = &lkc->g;
-    enum outcome out = settle_value(r);
-    if (check && !consistent(g, lkc->opt.model))
-        return false;
-    if (out != OUT_WRITE)
-        return true;
-    if (!add_rmw_write(r))
-        return false;
-    const struct event *w = graph_ev(g, ev_id(ev_tid(r), ev_pos(r) + 1));
-    return w->copos + 1 == g->loc[w->loc].nco || consistent(g, lkc->opt.model);
-}
-
-/* Take a graph off the list and finish what was left undone.  False: it is impossible. */
-static bool settle(struct snapshot *s)
-{
-    struct graph *g = &lkc->g;
-    evid subject;
-    enum todo todo = snapshot_unpack(s, g, &subject);
-    switch (todo) {
-    case TODO_READ:
-        return settle_read(subject, true);
-    case TODO_WRITE:
-        return consistent(g, lkc->opt.model);
-    case TODO_REVISIT: {
-        const struct event *w = graph_ev(g, graph_ev(g, subject)->rf);
-        return settle_read(subject, w->copos + 1 != g->loc[w->loc].nco);
-    }
-    case TODO_RMW:
-        return add_rmw_write(subject);
-    case TODO_RUN:
-        break;
-    }
-    return true;
-}
-
-static void root(void)
-{
-    graph_clear(&lkc->g);
-    (void)graph_new_thread(&lkc->g, EV_INIT, lkc->fn, lkc->arg);
-}
-
-static void drop_work(void)
-{
-    while (lkc->nwork > 0)
-        snapshot_free(lkc->work[--lkc->nwork]);
-    lkc->work_bytes = 0;
-}
-
-/* One random descent from the root; the branches drawn are followed, all others forgotten. */
-static void walk(void)
-{
-    bool possible = true;
-    root();
-    lkc->weight = 1;
-    for (;;) {
-        if (possible)
-            run_once();
-        if (!possible || lkc->end != RUN_HOP)
-            break;
-        do {
-            struct snapshot *s = lkc->hop;
-            lkc->hop = NULL;
-            lkc->branches = 0;
-            possible = settle(s);
-            if (lkc->branches != 0)
-                lkc->weight *= lkc->branches + 1;
-        } while (possible && lkc->hop != NULL);
-    }
-    if (lkc->hop != NULL)
-        snapshot_free(lkc->hop);
-    lkc->hop = NULL;
-    lkc->branches = 0;
-    if (possible)
-        count_walk();
-}
-
-/* The random walks; false if the mode has to rise first. */
-static void walks(void)
-{
-    lkc->walking = true;
-    for (uint64_t i = 0; !lkc->stop && !lkc->upgrade; i++) {
-        if (!lkc->opt.random_only && i >= lkc->opt.walks)
-            break;
-        walk();
-        count_progress();
-    }
-    lkc->walking = false;
-}
-
-static void exhaust(void)
-{
-    root();
-    run_once();
-    count_run();
-    while (lkc->nwork > 0 && !lkc->stop && !lkc->upgrade) {
-        struct snapshot *s = lkc->work[--lkc->nwork];
-        lkc->work_bytes -= snapshot_bytes(s);
-        if (!settle(s)) {
-            lkc->inconsistent++;
-            continue;
-        }
-        run_once();
-        count_run();
-    }
-    drop_work();
-}
-
-/* Plain memory that threads share makes a stricter mode necessary; we then begin anew. */
-void explore_all(void)
-{
-    do {
-        if (lkc->upgrade) {
-            lkc->mode++;
-            lkc->upgrade = false;
-            count_reset();
-        }
-        walks();
-        if (!lkc->upgrade && !lkc->stop && !lkc->opt.random_only)
-            exhaust();
-    } while (lkc->upgrade);
 }

@@ -24,7 +24,8 @@ static bool stands_still(const struct graph *g, uint32_t tid)
     case STUCK_AWAIT:
     case STUCK_SPIN:
         for (uint32_t p = t->stuck_at; p < t->len; p++)
-            if (t->ev[p].kind == EK_READ && !sees_newest(g, &t->ev[p]))
+            if (t->ev[p].kind == EK_READ && !(t->ev[p].flags & EF_SILENT)
+                && !sees_newest(g, &t->ev[p]))
                 return false;
         return true;
     case STUCK_JOIN:

@@ -3,6 +3,7 @@
  * The names and meanings are those of ThreadSanitizer's interface, which gcc and clang share.  Outside
  * an exploration every hook does what the access itself would. */
 #include "hooks.h"
+#include "shim.h"
 
 struct fiber *hook_enter(void)
 {
@@ -11,6 +12,7 @@ struct fiber *hook_enter(void)
         return NULL;
     if (f->again && f->pending == 0) { /* replay what the call had done before it was put off */
         f->pos = f->op_pos;
+        f->dying = false;
         f->lap = f->op_lap;
     } else {
         if (f->pending != 0)
@@ -26,6 +28,8 @@ struct access hook_access(const struct fiber *f, const volatile void *p, unsigne
 {
     struct access a = { .addr = (uintptr_t)p, .size = (uint8_t)size, .order = (uint8_t)order,
                         .fail_order = (uint8_t)order, .pc = lkc_trap_pc(f) };
+    if (a.addr >= SHADOW)
+        return a;
     if (lkc->mode != MODE_FAST)
         heap_check(a.addr, size, a.pc);
     else if (a.addr < 4096)
@@ -202,6 +206,6 @@ void lkc_k_begin(void)
 
 void lkc_k_exit(void *result)
 {
-    (void)hook_enter();
+    shim_thread_ends(hook_enter());
     explore_end((uint64_t)(uintptr_t)result);
 }

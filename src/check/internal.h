@@ -36,7 +36,6 @@ enum ev_kind {
     EK_WRITE,
     EK_FENCE,
     EK_CHOICE, /* value = what was chosen of `operand` ways; 0 is the ordinary way */
-    EK_CRASH,  /* the thread's process dies here; ends the thread */
 };
 
 /* Memory orders as the compilers number them; a plain write to a location that is used atomically
@@ -59,6 +58,7 @@ enum ev_op {
     OP_SEM,          /* proceeds when value > 0, subtracts 1 */
     OP_TRYSEM,       /* fails unless value > 0, subtracts 1 */
     OP_WAKE_ONE,     /* clears one set bit below bit 63: which one is a choice */
+    OP_ROBUST,       /* the kernel's mark: if the low 30 bits are `expected`, see op.c */
     OP_BARRIER,      /* expected = count: arrivals in the low half, phase in the high half */
 };
 
@@ -66,6 +66,8 @@ enum {
     EF_RMW = 1,   /* a read whose write follows, and that write */
     EF_STUCK = 2, /* a read whose operation waits for another value */
     EF_TIMED = 4, /* ... but only until a deadline */
+    EF_SILENT = 8, /* of the kernel's queues: no effect that ends a lap of a loop */
+    EF_CRASH = 16, /* the write that says that the thread is dead */
 };
 
 struct event {
@@ -145,7 +147,7 @@ static inline uint64_t graph_value(const struct graph *g, uint32_t loc, evid w)
 static inline bool graph_ended(const struct graph *g, uint32_t tid)
 {
     const struct gthread *t = &g->t[tid];
-    return t->len != 0 && (t->ev[t->len - 1].kind == EK_END || t->ev[t->len - 1].kind == EK_CRASH);
+    return t->len != 0 && t->ev[t->len - 1].kind == EK_END;
 }
 
 void graph_init(struct graph *g);
@@ -170,6 +172,7 @@ enum todo {
     TODO_READ,    /* subject = a new read whose clocks are not known yet */
     TODO_WRITE,   /* subject = a new write that is not last in modification order */
     TODO_REVISIT, /* subject = a read that now reads from `write` */
+    TODO_CRASH,   /* the thread `subject` dies */
     TODO_RMW,     /* subject = a read whose write must be added, with its choice */
 };
 
@@ -201,8 +204,15 @@ struct access {
     uint64_t operand, expected;
     uint64_t pc;
     uint8_t size, order, fail_order, op;
-    bool timed;
+    bool timed, silent;
 };
+
+/* Locations of the checker's own, beside the program's memory: a queue of sleepers for each word, a
+ * wake-up flag and a sign of death for each thread.  Their initial value is 0. */
+#define SHADOW ((uintptr_t)1 << 60)
+static inline uintptr_t shadow_queue(uintptr_t word) { return SHADOW * 4 + word * 2; }
+static inline uintptr_t shadow_wake(uint32_t tid) { return SHADOW * 2 + (uintptr_t)tid * 8; }
+static inline uintptr_t shadow_death(uint32_t tid) { return SHADOW + (uintptr_t)tid * 8; }
 uint64_t explore_read(const struct access *a);  /* loads and read-modify-writes: the value read */
 void explore_write(const struct access *a, uint64_t value);
 void explore_fence(unsigned order, uint64_t pc);
@@ -213,6 +223,10 @@ void explore_begin(void);
 _Noreturn void explore_end(uint64_t result);
 /* Value that the running thread sees without an event: the newest write in its past. */
 uint64_t explore_peek(uintptr_t addr, unsigned size);
+/* What the running thread's last read-modify-write stored. */
+uint64_t explore_stored(void);
+/* The running thread has just replayed its death?  Then it goes no further. */
+void explore_may_die(void);
 
 /* What `op` makes of a value. */
 enum outcome { OUT_READ, OUT_WRITE, OUT_WAIT };
@@ -221,6 +235,11 @@ uint32_t op_ways(const struct event *e, uint64_t value);
 /* Push a branch; the newest write w of the working graph may be read by earlier reads: push those. */
 void explore_push(struct snapshot *s);
 void revisit_reads(evid w, bool forced, evid after);
+/* A read whose rf is set takes the value over; add the write of a read-modify-write (false: another
+ * one has read the same, the graph is impossible); after each operation of a thread. */
+enum outcome explore_settle(evid r);
+bool explore_add_write(evid r);
+void explore_operation_done(void);
 
 /* Explore everything; the caller has made the program ready to be started over and over. */
 void explore_all(void);
@@ -249,6 +268,10 @@ struct fiber {
     bool created;                    /* has started other threads */
     uintptr_t heap_next;             /* bump pointer of its arena */
     uint8_t state;
+    bool dying;                      /* the kernel acts for it */
+    bool mortal;                     /* may die before each of its effects */
+    uint32_t *robust[32];            /* words that the kernel marks when it ends */
+    uint32_t nrobust;
     uint8_t redo;                    /* on resuming, the trapped call is made again */
     uint8_t again;                   /* ... as it is now, from the events that it began at: */
     uint32_t op_pos, op_lap;

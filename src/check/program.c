@@ -29,6 +29,16 @@ static uintptr_t thread_pointer(void)
     return tp;
 }
 
+/* Not by syscall(), which is the program's and a trap. */
+static void set_thread_pointer(uintptr_t tp)
+{
+    long rc;
+    __asm__ volatile("syscall"
+                     : "=a"(rc)
+                     : "0"((long)SYS_arch_prctl), "D"((long)ARCH_SET_FS), "S"(tp)
+                     : "rcx", "r11", "memory");
+}
+
 static int find_tls(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size, (void)unused;
@@ -125,7 +135,7 @@ void program_use_tls(void *tls)
     if (tp == prog->current_tp)
         return;
     prog->current_tp = tp;
-    (void)syscall(SYS_arch_prctl, ARCH_SET_FS, tp);
+    set_thread_pointer(tp);
 }
 
 bool program_in_tls(const struct fiber *f, uintptr_t addr)

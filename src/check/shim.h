@@ -13,8 +13,26 @@
 /* The C library's own function of this name, for calls outside an exploration. */
 #define LKC_REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
 
-/* The bit that stands for the running thread among sleepers. */
-uint64_t shim_sleeper_bit(const struct fiber *f);
+/* Sleeping: a queue holds one bit for each sleeper; who wakes one sets its flag. */
+void shim_queue_enter(const struct fiber *f, uintptr_t queue);
+/* Leave it; false = somebody has woken us, and our flag is or will be set. */
+bool shim_queue_leave(const struct fiber *f, uintptr_t queue);
+void shim_sleep(const struct fiber *f, bool timed);
+uint32_t shim_wake(const struct fiber *f, uintptr_t queue, uint32_t n);
+
+/* The thread is dead; the kernel does what it does then. */
+_Noreturn void shim_die(struct fiber *f);
+/* The thread ends: words on its robust list are marked. */
+void shim_thread_ends(struct fiber *f);
+
+long lkc_k_syscall(long number, long a, long b, long c, long d, long e, long sixth);
+void lkc_k_mortal(bool on);
+bool lkc_k_dead(unsigned thread);
+unsigned lkc_k_thread(void);
+int lkc_k_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed);
+int lkc_k_futex_wake(const uint32_t *word, int n);
+void lkc_k_robust_add(uint32_t *word);
+void lkc_k_robust_remove(uint32_t *word);
 /* At the beginning of a run: no keys. */
 void shim_reset(void);
 void shim_thread_start(struct fiber *f);

@@ -211,26 +211,16 @@ int lkc_k_cond_destroy(pthread_cond_t *c)
     return 0;
 }
 
-uint64_t shim_sleeper_bit(const struct fiber *f)
-{
-    if (f->tid > 62)
-        error_stop(LK_CHECK_UNSUPPORTED, lkc_trap_pc(f),
-                   "thread %u sleeps: only the first 63 threads can", f->tid);
-    return (uint64_t)1 << f->tid;
-}
-
 static int cond_wait(const struct fiber *f, pthread_cond_t *c, pthread_mutex_t *m, bool timed)
 {
-    uint64_t bit = shim_sleeper_bit(f);
     if ((owner(m) & M_OWNER) != f->tid + 1)
         misuse(f, "a thread waits for a condition without its mutex");
-    (void)hook_rmw(f, c, 8, MO_AR, OP_OR, bit);
+    shim_queue_enter(f, (uintptr_t)c);
     (void)unlock(f, m);
-    bool early = (timed || lkc->opt.spurious_wakes) && times_out(f);
-    if (early)
-        (void)hook_rmw(f, c, 8, MO_AR, OP_AND, ~bit);
-    else
-        (void)wait_op(f, c, 8, OP_WAIT_MASKED, bit, 0, timed);
+    bool early = (timed || lkc->opt.spurious_wakes) && times_out(f)
+                 && shim_queue_leave(f, (uintptr_t)c);
+    if (!early)
+        shim_sleep(f, timed);
     int rc = lock(f, m);
     return rc == 0 && early && timed ? ETIMEDOUT : rc;
 }
@@ -259,7 +249,7 @@ int lkc_k_cond_signal(pthread_cond_t *c)
     struct fiber *f = hook_enter();
     if (f == NULL)
         return LKC_REAL(pthread_cond_signal)(c);
-    (void)hook_rmw(f, c, 8, MO_AR, OP_WAKE_ONE, 0);
+    (void)shim_wake(f, (uintptr_t)c, 1);
     return 0;
 }
 
@@ -268,7 +258,7 @@ int lkc_k_cond_broadcast(pthread_cond_t *c)
     struct fiber *f = hook_enter();
     if (f == NULL)
         return LKC_REAL(pthread_cond_broadcast)(c);
-    (void)hook_rmw(f, c, 8, MO_AR, OP_XCHG, 0);
+    (void)shim_wake(f, (uintptr_t)c, UINT32_MAX);
     return 0;
 }
 

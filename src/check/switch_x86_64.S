@@ -249,5 +249,13 @@ __tsan_init:
         HOOK    lk_check_fail, lkc_k_check_fail
         HOOK    lk_check_assume, lkc_k_check_assume
         HOOK    lk_check_choose, lkc_k_check_choose
+        HOOK    syscall, lkc_k_syscall
+        HOOK    lk_check_mortal, lkc_k_mortal
+        HOOK    lk_check_dead, lkc_k_dead
+        HOOK    lk_check_thread, lkc_k_thread
+        HOOK    lk_check_futex_wait, lkc_k_futex_wait
+        HOOK    lk_check_futex_wake, lkc_k_futex_wake
+        HOOK    lk_check_robust_add, lkc_k_robust_add
+        HOOK    lk_check_robust_remove, lkc_k_robust_remove
 
         .section .note.GNU-stack,"",@progbits

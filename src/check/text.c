@@ -31,6 +31,7 @@ static const char *op_name(const struct event *e)
     case OP_SEM: return e->flags & EF_STUCK ? "waits for the semaphore," : "semaphore down";
     case OP_TRYSEM: return "semaphore trywait";
     case OP_WAKE_ONE: return "wake one,";
+    case OP_ROBUST: return "the kernel marks";
     case OP_BARRIER: return "barrier arrive,";
     }
     return "?";
@@ -75,9 +76,11 @@ void report_event(const struct graph *g, evid id, char *text, size_t size)
     case EK_CHOICE:
         (void)snprintf(text, size, "choice %u of %u", (unsigned)e->value, (unsigned)e->operand);
         break;
-    case EK_CRASH: (void)snprintf(text, size, "DIES"); break;
     case EK_WRITE:
-        (void)snprintf(text, size, "store %s = %s %s", where, report_value(e->value, v),
+        if (e->flags & EF_CRASH)
+            (void)snprintf(text, size, "DIES");
+        else
+            (void)snprintf(text, size, "store %s = %s %s", where, report_value(e->value, v),
                        order_name(e));
         break;
     case EK_READ:

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Every classic program is right, and each of its mutants shows the kind of error that its comment
+# names.  usage: classics_test.sh LK [PROGRAM.c...]
+lk=$1
+shift
+here=$(dirname "$0")/classics
+[ $# -gt 0 ] || set -- "$here"/*.c
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+# One program in one form: "ok" or "FAIL ..." on standard output.
+one() {
+    name=$(basename "$2" .c) mutant=$3 kinds=$4
+    json=$(timeout 60 "$1" check --json --quiet --time 30 "$2" -- -DMUTANT="$mutant" 2>&1)
+    code=$?
+    found=$(printf %s "$json" | grep -o '"kind": "[a-z-]*"' | cut -d'"' -f4 | sort -u | tr '\n' ' ')
+    if [ "$mutant" = 0 ]; then
+        [ $code -eq 0 ] && echo "ok $name" || echo "FAIL $name: result $code, $found $json"
+        return
+    fi
+    [ $code -eq 1 ] && for kind in $found; do
+        case ",$kinds," in *",$kind,"*) echo "ok $name mutant $mutant: $kind"; return ;; esac
+    done
+    echo "FAIL $name mutant $mutant: result $code, found '$found', expected $kinds; $json"
+}
+
+for file; do
+    echo "$file 0 none"
+    sed -n 's/^ \* Mutant \([0-9]*\) (\([a-z,-]*\)):.*/\1 \2/p' "$file" | while read -r mutant kinds; do
+        echo "$file $mutant $kinds"
+    done
+done > "$work/list"
+if [ "$lk" = --one ]; then one "$@"; exit; fi
+while read -r file mutant kinds; do one "$lk" "$file" "$mutant" "$kinds"; done < "$work/list" > "$work/out"
+grep FAIL "$work/out"
+passed=$(grep -c ^ok "$work/out")
+failed=$(grep -c ^FAIL "$work/out")
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -38,6 +38,7 @@ enum lk_check_error {
     LK_CHECK_MISUSE,       /* of a lock: unlocked by another thread, destroyed while locked, ... */
     LK_CHECK_CRASH,        /* a signal: null pointer and the like */
     LK_CHECK_UNSUPPORTED,  /* a call that the checker does not model */
+    LK_CHECK_BUSY_WAIT,    /* goes round and round a futex call that does not sleep */
     LK_CHECK_ERRORS        /* how many there are */
 };
 

@@ -214,6 +214,21 @@ static void check_location(const struct event *e, const struct access *a)
                 (unsigned long)a->addr, (unsigned long)lkc->locs[e->loc].addr);
 }
 
+/* The lap asked the kernel to sleep, was refused, and would be refused again: nothing has changed. */
+static void mind_busy_wait(const struct gthread *t, uint32_t from, uint64_t pc)
+{
+    bool asked = false;
+    for (uint32_t p = from; p < t->len; p++) {
+        const struct event *e = &t->ev[p];
+        asked |= (e->flags & EF_SILENT) != 0;
+        if (e->kind == EK_READ && !(e->flags & EF_SILENT) && !hang_sees_newest(&lkc->g, e))
+            return;
+    }
+    if (asked && !lkc->opt.no_liveness)
+        error_stop(LK_CHECK_BUSY_WAIT, pc,
+                   "thread %u spins on a futex call that compares with an old value", self()->tid);
+}
+
 /* A lap that had no effect and ends in the state in which it began would only repeat itself. */
 static void cut_spin(const struct access *a, uint64_t state)
 {
@@ -226,8 +241,10 @@ static void cut_spin(const struct access *a, uint64_t state)
         if (e->kind != EK_READ || e->lap != f->lap)
             return;
         if (e->state == state && e->pc == a->pc && lkc->locs[e->loc].addr == a->addr
-            && e->op == a->op && e->operand == a->operand)
+            && e->op == a->op && e->operand == a->operand) {
+            mind_busy_wait(t, p, a->pc);
             run_stuck(STUCK_SPIN, p);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 #include "internal.h"
 
-static bool sees_newest(const struct graph *g, const struct event *e)
+bool hang_sees_newest(const struct graph *g, const struct event *e)
 {
     const struct gloc *l = &g->loc[e->loc];
     int64_t newest = (int64_t)l->nco - 1;
@@ -25,7 +25,7 @@ static bool stands_still(const struct graph *g, uint32_t tid)
     case STUCK_SPIN:
         for (uint32_t p = t->stuck_at; p < t->len; p++)
             if (t->ev[p].kind == EK_READ && !(t->ev[p].flags & EF_SILENT)
-                && !sees_newest(g, &t->ev[p]))
+                && !hang_sees_newest(g, &t->ev[p]))
                 return false;
         return true;
     case STUCK_JOIN:

@@ -364,6 +364,8 @@ _Noreturn void error_stop(enum lk_check_error kind, uint64_t pc, const char *for
 void error_record(enum lk_check_error kind, uint32_t tid, uint64_t pc, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void hang_judge(void);
+/* Whether the read sees what is, for now, the last write of its location. */
+bool hang_sees_newest(const struct graph *g, const struct event *e);
 
 struct failure {
     enum lk_check_error kind;

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -228,6 +229,29 @@ void lkc_k_mortal(bool on)
         f->mortal = on;
 }
 
+static bool is_dead(const struct fiber *f, unsigned thread)
+{
+    struct access a = shadow_access(f, shadow_death(thread), MO_ACQ);
+    a.silent = false;
+    return explore_read(&a) != 0;
+}
+
+/* Only the question whether a process is there; a process is a thread, its id the number + 1. */
+int lkc_k_kill(int pid, int number)
+{
+    struct fiber *f = hook_enter();
+    if (f == NULL)
+        return LKC_REAL(kill)(pid, number);
+    if (number != 0)
+        error_stop(LK_CHECK_UNSUPPORTED, lkc_trap_pc(f), "kill() with a signal");
+    if (pid <= 0)
+        error_stop(LK_CHECK_MISUSE, lkc_trap_pc(f), "kill(%d, 0) reaches a process group", pid);
+    if ((uint32_t)pid <= lkc->g.nthreads && !is_dead(f, (unsigned)pid - 1))
+        return 0;
+    errno = ESRCH;
+    return -1;
+}
+
 unsigned lkc_k_thread(void)
 {
     struct fiber *f = hook_enter();
@@ -239,9 +263,7 @@ bool lkc_k_dead(unsigned thread)
     struct fiber *f = hook_enter();
     if (f == NULL)
         return false;
-    struct access a = shadow_access(f, shadow_death(thread), MO_ACQ);
-    a.silent = false;
-    return explore_read(&a) != 0;
+    return is_dead(f, thread);
 }
 
 void lkc_k_robust_add(uint32_t *word)

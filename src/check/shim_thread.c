@@ -155,6 +155,8 @@ void pthread_exit(void *result)
     lkc_thread_exit(result);
 }
 
+pid_t getpid(void) { return self() != NULL ? (pid_t)self()->tid + 1 : LKC_REAL(getpid)(); }
+
 /* ---- calls that let time pass ------------------------------------------------------------------- */
 
 int sched_yield(void) { return self() == NULL ? LKC_REAL(sched_yield)() : 0; }

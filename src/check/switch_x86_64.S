@@ -250,6 +250,7 @@ __tsan_init:
         HOOK    lk_check_assume, lkc_k_check_assume
         HOOK    lk_check_choose, lkc_k_check_choose
         HOOK    syscall, lkc_k_syscall
+        HOOK    kill, lkc_k_kill
         HOOK    lk_check_mortal, lkc_k_mortal
         HOOK    lk_check_dead, lkc_k_dead
         HOOK    lk_check_thread, lkc_k_thread

@@ -278,7 +278,7 @@ T_TEST(names_are_listed)
     T_REQUIRE_RC(lk_seg_each_name(count_name, &n), 0);
     T_REQUIRE_EQ(setenv("LK_DIR", t_tmpdir(), 1), 0);
     for (int i = 0; i < 5; i++) {
-        char name[16];
+        char name[24];
         (void)snprintf(name, sizeof name, "cache-%d", i);
         T_REQUIRE_RC(lk_seg_create(&s, name, 100, 1), 0);
         lk_seg_close(s);

@@ -1,5 +1,6 @@
 /* Leases: one computes, the others wait, take what is stale, or get the lease when its holder
- * gives up or dies. */
+ * gives up or dies.
+ * Runs alone: times are measured. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -318,9 +319,14 @@ T_TEST(a_dead_holder_is_replaced_at_once)
     T_LOG("from death to the next lease: median %llu us, longest %llu us",
           (unsigned long long)(took[ROUNDS / 2] / 1000),
           (unsigned long long)(took[ROUNDS - 1] / 1000));
-    T_REQUIRE(took[ROUNDS / 2] < 5ull * MS);
+    /* Sanitized code is slower, and so are its limits. */
+    const char *scale = getenv("T_TIMEOUT_SCALE");
+    T_REQUIRE(took[ROUNDS / 2] < 5ull * MS * (scale != NULL ? 10 : 1));
     T_REQUIRE_EQ(stat_of(s->cache).lease_deaths, ROUNDS);
-    require_no_leases(s->cache);
+    T_REQUIRE_EQ(stat_of(s->cache).leases_held, 0);
+    /* A death in the very moment in which a timer ends a sleep counts as a backstop too; were
+     * there no wakes, all of them would be, and the median above the limit. */
+    T_REQUIRE(stat_of(s->cache).backstops <= ROUNDS / 3);
 }
 
 static void take_and_exit(void *arg)

@@ -22,6 +22,8 @@ const char *report_address(uintptr_t addr, char *text, size_t size);
 void report_event(const struct graph *g, evid id, char *text, size_t size);
 const char *report_value(uint64_t v, char text[32]);
 void report_graph(const struct failure *f, struct graph *g);
+/* Ask for the places of all events of the graph that is now the working one. */
+void report_learn_graph(const struct failure *f);
 /* A self-contained page with a picture of the failing execution; false if it cannot be written. */
 bool report_html(const char *path, const struct failure *f);
 /* The shortest failing execution, thread by thread. */

@@ -145,8 +145,9 @@ static void order_text(FILE *out, const struct graph *g)
     }
 }
 
-static void learn_places(const struct graph *g, const struct failure *f)
+void report_learn_graph(const struct failure *f)
 {
+    const struct graph *g = &lkc->g;
     uint64_t pc[400];
     uint32_t n = 0;
     for (uint32_t i = 0; i < f->ncalls; i++)
@@ -170,7 +171,7 @@ void report_counterexample(FILE *out, const struct failure *f)
 {
     struct graph *g = &lkc->g;
     report_graph(f, g);
-    learn_places(g, f);
+    report_learn_graph(f);
     fprintf(out, "\n%s: %s\n", lk_check_error_name(f->kind), f->text);
     if (f->pc != 0)
         fprintf(out, "  thread T%u at %s\n", f->tid, report_place(f->pc));

@@ -9,9 +9,10 @@ static const struct command {
     const char *name;
     cli_command_fn *run;
 } commands[] = {
-    {"cache", cmd_cache},           {"top", cmd_top},     {"verify", cmd_verify},
-    {"repair", cmd_repair},         {"bench", cmd_bench}, {"storm", cmd_storm},
-    {"check", cmd_check},           {"completion", cmd_completion},
+    {"cache", cmd_cache},   {"top", cmd_top},
+    {"verify", cmd_verify}, {"repair", cmd_repair},
+    {"bench", cmd_bench},   {"storm", cmd_storm},
+    {"check", cmd_check},   {"completion", cmd_completion},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

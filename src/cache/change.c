@@ -40,7 +40,7 @@ static void drop(struct lki_section *x, uint32_t slot, uint64_t hash, struct lki
     lk_store_rlx_u64(lki_slot_word(s, slot), 0);
     lki_queue_remove(s, slot, granules);
     lki_slot_count_passed(s, hash, slot, false);
-    lki_room_give_all(s, view);
+    lki_room_give_all(s, view, granules);
     set_counts(s, head->entries - 1, head->used - granules);
 }
 
@@ -117,13 +117,13 @@ static uint32_t find_room(struct lki_section *x, const struct lki_change *change
 }
 
 static uint64_t write_entry(struct lki_section *x, const struct lki_change *change,
-                            uint32_t slot, const struct lki_run *runs, uint32_t count)
+                            uint32_t distance, const struct lki_run *runs, uint32_t count)
 {
     struct lki_entry_source source = {.key = change->key.bytes,
                                       .value = change->value,
                                       .key_size = (uint32_t)change->key.size,
                                       .value_size = (uint32_t)change->value_size,
-                                      .distance = lki_slot_distance(&x->shard, change->key.hash, slot),
+                                      .distance = distance,
                                       .version = next_version(&x->shard),
                                       .expire_ns = change->expire_ns};
     lki_entry_write(&x->shard, runs, count, &source);
@@ -146,9 +146,9 @@ static int store_over(struct lki_section *x, const struct lki_change *change, st
         return lki_change_store(x, change, NULL);
     }
     uint32_t granules = granules_of(runs, count);
-    lki_slot_publish(s, old->slot, write_entry(x, change, old->slot, runs, count));
+    lki_slot_publish(s, old->slot, write_entry(x, change, old->view.distance, runs, count));
     lki_queue_resize(s, old->slot, freed, granules);
-    lki_room_give_all(s, &old->view);
+    lki_room_give_all(s, &old->view, freed);
     set_counts(s, head->entries, head->used - freed + granules);
     lki_slot_used(old);
     return 0;
@@ -166,7 +166,8 @@ static int store_new(struct lki_section *x, const struct lki_change *change)
     if (count == 0 || !lki_slot_for_new(s, change->key.hash, &slot))
         return EAGAIN;
     uint32_t granules = granules_of(runs, count);
-    uint64_t word = write_entry(x, change, slot, runs, count);
+    uint32_t distance = lki_slot_distance(s, change->key.hash, slot);
+    uint64_t word = write_entry(x, change, distance, runs, count);
     lk_store_rlx_u8(lki_slot_frequency(s, slot), 0); /* [change.5] relaxed: a hint */
     lki_slot_count_passed(s, change->key.hash, slot, true);
     lki_slot_publish(s, slot, word);

@@ -190,8 +190,14 @@ void lki_entry_write(const struct lki_shard *s, const struct lki_run *runs, uint
         uint64_t run = (uint64_t)runs[i].first << 32 | runs[i].count;
         put(&w, &run, sizeof run);
     }
-    put(&w, source->key, source->key_size);
-    put(&w, source->value, source->value_size);
+    if (run_count == 1) {
+        char *at = lki_block(s, runs[0].first) + w.offset;
+        lki_copy_in(at, source->key, source->key_size);
+        lki_copy_in(at + source->key_size, source->value, source->value_size);
+    } else {
+        put(&w, source->key, source->key_size);
+        put(&w, source->value, source->value_size);
+    }
     /* [entry.6] release, pairs with [entry.1]: whoever sees the version sees the bytes. */
     lk_store_rel_u64(&e->version, source->version);
 }

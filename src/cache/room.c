@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/atomic.h"
+
 /* A search reads at most so many words before it makes do with pieces. */
 enum { SEARCH_WORDS = 2048 };
 
@@ -52,12 +54,27 @@ void lki_room_give(const struct lki_shard *s, struct lki_run run)
         bitmap[w] &= ~mask_in_word(run, w);
 }
 
-void lki_room_give_all(const struct lki_shard *s, struct lki_view *view)
+void lki_room_give_all(const struct lki_shard *s, struct lki_view *view, uint32_t granules)
 {
-    lki_view_fill_runs(s, view);
+    lki_head(s)->cursor = view->block; /* search there next: like sizes fit at once */
+    if (view->run_count == 1) {
+        lki_room_give(s, (struct lki_run){view->block, granules});
+        return;
+    }
     for (uint32_t i = 0; i < view->run_count; i++)
         lki_room_give(s, view->runs[i]);
-    lki_head(s)->cursor = view->block; /* search there next: like sizes fit at once */
+}
+
+void lki_room_prefetch(const struct lki_shard *s)
+{
+    uint32_t cursor = lki_head(s)->cursor;
+    if (cursor >= s->geometry->granules)
+        return;
+    const char *at = lki_block(s, cursor);
+    lk_prefetch_write(at);
+    lk_prefetch_write(at + 64);
+    lk_prefetch_write(at + 128);
+    lk_prefetch_write(&lki_bitmap(s)[cursor / 64]);
 }
 
 void lki_room_clear(const struct lki_shard *s)

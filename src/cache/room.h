@@ -12,7 +12,11 @@
 /* Mark the granules of a run; false (and nothing marked) if one of them is taken already. */
 bool lki_room_take(const struct lki_shard *s, struct lki_run run);
 void lki_room_give(const struct lki_shard *s, struct lki_run run);
-void lki_room_give_all(const struct lki_shard *s, struct lki_view *view);
+/* All that an entry of so many granules has; the next search begins there. */
+void lki_room_give_all(const struct lki_shard *s, struct lki_view *view, uint32_t granules);
+
+/* Ask for the memory that the next entry will probably be written to. */
+void lki_room_prefetch(const struct lki_shard *s);
 
 /* No granule is taken. */
 void lki_room_clear(const struct lki_shard *s);

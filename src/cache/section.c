@@ -49,7 +49,7 @@ int lki_section_enter(struct lki_section *x, const struct lk_cache *c, uint32_t 
 {
     if (!c->segment.writable)
         return EROFS;
-    int rc = lki_attach(c->segment.presence, &x->self);
+    int rc = lki_attach_fast(c->segment.presence, &x->self);
     if (rc != 0)
         return rc;
     x->shard = lki_shard_at(c, index);

@@ -5,6 +5,7 @@
 
 #include "base/atomic.h"
 #include "cache/read.h"
+#include "cache/room.h"
 #include "cache/section.h"
 
 enum mode { SET, ADD, REPLACE, CAS };
@@ -56,6 +57,7 @@ static int store(lk_cache *c, struct request *r, const void *key, size_t key_siz
         rc = enter_for(&x, c, &r->change.key);
     if (rc != 0)
         return rc;
+    lki_room_prefetch(&x.shard);
     enum lki_search search = lki_find(&x.shard, &r->change.key, &found);
     rc = search == LKI_UNSTEADY ? EAGAIN : store_in(&x, r, search == LKI_FOUND ? &found : NULL);
     lki_section_leave(&x);

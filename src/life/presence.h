@@ -88,12 +88,24 @@ struct lki_self *lki_attach_slowly(struct lki_presence *p);
 /* The calling thread's attachments, most recently used first. */
 extern __thread struct lki_self *lki_mine __attribute__((tls_model("initial-exec")));
 
-static inline struct lki_self *lki_attach_try(struct lki_presence *p)
+/* The first of them, if it is of this presence: so it is for a thread that uses one segment. */
+static inline struct lki_self *lki_attached(const struct lki_presence *p)
 {
     struct lki_self *self = lki_mine;
-    if (__builtin_expect(self != NULL && self->presence == p && self->epoch == lki_fork_epoch(), 1))
-        return self;
-    return lki_attach_slowly(p);
+    bool mine = self != NULL && self->presence == p && self->epoch == lki_fork_epoch();
+    return __builtin_expect(mine, 1) ? self : NULL;
+}
+
+static inline struct lki_self *lki_attach_try(struct lki_presence *p)
+{
+    struct lki_self *self = lki_attached(p);
+    return __builtin_expect(self != NULL, 1) ? self : lki_attach_slowly(p);
+}
+
+static inline int lki_attach_fast(struct lki_presence *p, struct lki_self **self)
+{
+    *self = lki_attached(p);
+    return __builtin_expect(*self != NULL, 1) ? 0 : lki_attach(p, self);
 }
 
 /* End the calling thread's attachment, if there is one. */

@@ -17,9 +17,8 @@
 
 enum { DEATHS = 2000, P99_LIMIT_NS = 1000000 };
 
-/* What the holder and the one that waits tell each other, beside the segment. */
+/* What the two processes tell the test, beside the segment. */
 struct stage {
-    _Atomic int held, waiting;
     _Atomic uint64_t got_ns;
 };
 
@@ -27,21 +26,34 @@ struct scene {
     lk_seg *seg;
     lk_rmutex *mutex;
     struct stage *stage;
+    int said[2]; /* pipe: a byte for each "I hold it" and "I am about to sleep" */
 };
 
 /* Before everything else that runs here, where that is permitted: the time until the scheduler gets
- * to a process is not the lock's. */
+ * to a process is not the lock's.  So nobody here may spin. */
 static void go_first(void)
 {
     const struct sched_param first = {.sched_priority = 1};
     (void)sched_setscheduler(0, SCHED_FIFO, &first);
 }
 
+static void say(const struct scene *s)
+{
+    if (write(s->said[1], "", 1) != 1)
+        _exit(1);
+}
+
+static void hear(const struct scene *s)
+{
+    char byte;
+    T_REQUIRE_EQ(read(s->said[0], &byte, 1), 1);
+}
+
 static void hold(const struct scene *s)
 {
     if (lk_rmutex_lock(s->mutex) != 0)
         _exit(1);
-    atomic_store(&s->stage->held, 1);
+    say(s);
     for (;;)
         (void)pause();
 }
@@ -49,6 +61,7 @@ static void hold(const struct scene *s)
 /* Asleep on the mutex (state S in /proc, after it said that it is about to) or dead. */
 static void await_sleep(pid_t pid)
 {
+    const struct timespec a_little = {0, 20000};
     char path[64], line[256];
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     for (;;) {
@@ -61,13 +74,13 @@ static void await_sleep(pid_t pid)
         T_REQUIRE(end != NULL);
         if (end[2] == 'S')
             return;
-        (void)sched_yield();
+        (void)nanosleep(&a_little, NULL);
     }
 }
 
 static void take_over(const struct scene *s)
 {
-    atomic_store(&s->stage->waiting, 1);
+    say(s);
     int rc = lk_rmutex_lock(s->mutex);
     uint64_t now = t_now_ns();
     if (rc != EOWNERDEAD || lk_rmutex_consistent(s->mutex) != 0 || lk_rmutex_unlock(s->mutex) != 0)
@@ -79,21 +92,17 @@ static void take_over(const struct scene *s)
 /* One death: the span from the kill to the moment that the sleeper holds the mutex. */
 static uint64_t one_death(const struct scene *s)
 {
-    atomic_store(&s->stage->held, 0);
-    atomic_store(&s->stage->waiting, 0);
     atomic_store(&s->stage->got_ns, 0);
     pid_t holder = fork();
     T_REQUIRE(holder >= 0);
     if (holder == 0)
         hold(s);
-    while (!atomic_load(&s->stage->held))
-        (void)sched_yield();
+    hear(s);
     pid_t next = fork();
     T_REQUIRE(next >= 0);
     if (next == 0)
         take_over(s);
-    while (!atomic_load(&s->stage->waiting))
-        (void)sched_yield();
+    hear(s);
     await_sleep(next);
     uint64_t killed = t_now_ns();
     T_REQUIRE_EQ(kill(holder, SIGKILL), 0);
@@ -128,6 +137,7 @@ T_TEST(the_sleeper_of_a_dead_holder_goes_on_within_a_millisecond)
     (void)t_tmpdir();
     go_first(); /* and so do the children */
     T_REQUIRE_RC(lk_seg_create(&s.seg, "handover", 4096, 0), 0);
+    T_REQUIRE_EQ(pipe(s.said), 0);
     s.mutex = lk_seg_memory(s.seg);
     s.stage =
         mmap(NULL, sizeof *s.stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -32,8 +32,7 @@ struct child {
     pid_t pid;
     uint64_t forked_ns, resume_ns; /* resume_ns: stopped until then; 0 = not stopped */
     uint64_t excused_stamp;        /* the gap after this stamp holds a stop of ours */
-    uint64_t queued_stamp,
-        queued_ns; /* waited for a processor so far, in the gap after this stamp */
+    uint64_t ran_stamp, ran_ns;    /* time on a processor, early in the gap after this stamp */
     bool dying;
 };
 
@@ -154,18 +153,28 @@ static void kill_child(struct killer *k, unsigned i)
     (void)sched_setscheduler(k->child[i].pid, SCHED_FIFO, &first);
 }
 
+/* First line of a file of process pid in /proc; "" if there is none. */
+static void read_line(pid_t pid, const char *name, char *line, size_t size)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    FILE *f = fopen(path, "re");
+    line[0] = '\0';
+    if (!f)
+        return;
+    if (!fgets(line, (int)size, f))
+        line[0] = '\0';
+    (void)fclose(f);
+}
+
 /* What the kernel says about a stuck worker: its state and where it sleeps. */
 static void describe(struct killer *k, unsigned i, uint64_t age)
 {
-    char path[64], wchan[64] = "?";
+    char wchan[64];
     uint32_t op = atomic_load_explicit(&k->s->shared->slot[i].op, memory_order_relaxed);
-    (void)snprintf(path, sizeof path, "/proc/%d/wchan", (int)k->child[i].pid);
-    FILE *f = fopen(path, "re");
-    if (f) {
-        if (!fgets(wchan, sizeof wchan, f) || strcmp(wchan, "0") == 0)
-            (void)snprintf(wchan, sizeof wchan, "running");
-        (void)fclose(f);
-    }
+    read_line(k->child[i].pid, "wchan", wchan, sizeof wchan);
+    if (wchan[0] == '\0' || strcmp(wchan, "0") == 0)
+        (void)snprintf(wchan, sizeof wchan, "running");
     (void)snprintf(k->r->wedge_text, sizeof k->r->wedge_text,
                    "after %" PRIu64 " kills, %.1f s: worker %u has been in %s for %.1f s (%s)",
                    k->r->kills, (double)(cli_now_ns() - k->s->begun_ns) * 1e-9, i,
@@ -207,25 +216,23 @@ static void resume(struct killer *k, unsigned i)
     (void)kill(k->child[i].pid, SIGCONT);
 }
 
-/* How long this process has been ready to run without a processor; 0 where the kernel does not
- * say. */
-static uint64_t queued_of(pid_t pid)
+static uint64_t ran_ns(pid_t pid)
 {
-    char path[64];
-    uint64_t queued = 0;
-    (void)snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return 0;
-    char line[96], *second;
-    if (fgets(line, sizeof line, f) && (second = strchr(line, ' ')) != NULL)
-        queued = strtoull(second, NULL, 10);
-    (void)fclose(f);
-    return queued;
+    char line[96];
+    read_line(pid, "schedstat", line, sizeof line);
+    return strtoull(line, NULL, 10);
 }
 
-/* No progress for the wedge limit; and if it could not even run on a busy machine, that is not it:
- * a quarter of the limit must have been spent running or asleep. */
+static bool is_asleep(pid_t pid)
+{
+    char line[256];
+    read_line(pid, "stat", line, sizeof line);
+    const char *state = strrchr(line, ')');
+    return state && state[1] == ' ' && state[2] != 'R';
+}
+
+/* No progress for the wedge limit: asleep, or running for a quarter of it at least.  One that is
+ * ready to run and gets no processor is the machine's fault. */
 static bool is_wedged(struct killer *k, unsigned i, uint64_t now)
 {
     struct child *c = &k->child[i];
@@ -234,11 +241,11 @@ static bool is_wedged(struct killer *k, unsigned i, uint64_t now)
     uint64_t age = age_of(k, i, now, &began);
     if (age < limit / 8)
         return false;
-    if (c->queued_stamp != stamp + 1) { /* + 1: none is a value of its own */
-        c->queued_stamp = stamp + 1;
-        c->queued_ns = queued_of(c->pid);
+    if (c->ran_stamp != stamp + 1) { /* + 1: none is a value of its own */
+        c->ran_stamp = stamp + 1;
+        c->ran_ns = ran_ns(c->pid);
     }
-    return age >= limit && age - (queued_of(c->pid) - c->queued_ns) >= limit / 4;
+    return age >= limit && (is_asleep(c->pid) || ran_ns(c->pid) - c->ran_ns >= limit / 4);
 }
 
 static void watch(struct killer *k, uint64_t now)

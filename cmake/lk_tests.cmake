@@ -100,6 +100,10 @@ function(lk_add_script_test name label)
     endif()
     set_tests_properties(${name} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77 TIMEOUT 900
                          ENVIRONMENT "${environment}")
+    # Analyses take minutes where the machine is busy.
+    if(label STREQUAL "analyze")
+        set_tests_properties(${name} PROPERTIES TIMEOUT 1800)
+    endif()
     # A storm measures stalls: nothing may run beside it.
     if(label STREQUAL "storm")
         set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)

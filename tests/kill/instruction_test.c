@@ -197,6 +197,12 @@ T_TEST(set_past_a_full_bucket)
     run("set_past_a_full_bucket");
 }
 
+/* Kills: cache.distance_lost. */
+T_TEST(set_over_past_a_full_bucket)
+{
+    run("set_over_past_a_full_bucket");
+}
+
 /* Kills: cache.passed_lowered_early. */
 T_TEST(delete_past_a_full_bucket)
 {

@@ -283,6 +283,11 @@ static void furnish_passed(lk_cache *c)
     set_passing(c);
 }
 
+static void set_over_passed(lk_cache *c)
+{
+    put(c, passing, "it passed again");
+}
+
 static void delete_passed(lk_cache *c)
 {
     T_REQUIRE_RC(del(c, passing), 0);
@@ -378,6 +383,10 @@ const struct operation operations[] = {
      .furnish = furnish_crowded,
      .prepare = attach_only,
      .operate = set_passing},
+    {.name = "set_over_past_a_full_bucket",
+     .furnish = furnish_passed,
+     .prepare = attach_only,
+     .operate = set_over_passed},
     {.name = "delete_past_a_full_bucket",
      .furnish = furnish_passed,
      .prepare = attach_only,

@@ -147,13 +147,17 @@ void sleeper_finish(struct sleeper *s)
     sleeper_run(s);
     int code = t_wait(s->pid);
     T_REQUIRE_EQ(code, 0);
+    s->pid = 0;
 }
 
 void sleeper_kill(struct sleeper *s)
 {
+    if (s->pid == 0)
+        return;
     (void)kill(s->pid, SIGKILL);
     int code = t_wait(s->pid);
     T_REQUIRE_EQ(code, -SIGKILL);
+    s->pid = 0;
 }
 
 void sleepers_settle(struct sleeper *s, unsigned n)

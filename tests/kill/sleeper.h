@@ -25,7 +25,7 @@ enum sleeper_event {
 };
 
 struct sleeper {
-    pid_t pid;
+    pid_t pid; /* 0: it has ended */
     struct sleeper_report *report;
     unsigned timeouts; /* of its backstop timer so far */
 };
@@ -47,7 +47,7 @@ void sleeper_run(struct sleeper *s);
 /* sleeper_run() to its end, which must be exit code 0. */
 void sleeper_finish(struct sleeper *s);
 
-/* SIGKILL, where it stands or runs. */
+/* SIGKILL, where it stands or runs; nothing if it has ended. */
 void sleeper_kill(struct sleeper *s);
 
 /* Until all n have slept so long that their backstop timers are far off. */

@@ -4,6 +4,7 @@ import glob
 import json
 import lzma
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -17,8 +18,8 @@ from lktest import LK, SCALE, SOURCE, LkTest  # noqa: E402  pylint: disable=wron
 QUICK = ["--rounds", "2", "--window", "2ms", "-q"]
 
 
-def left_behind():
-    return glob.glob("/dev/shm/lk-bench-*") + glob.glob("/tmp/lk-bench-*")
+def left_behind(pid):
+    return glob.glob(f"/dev/shm/lk-bench-{pid}-*") + glob.glob(f"/tmp/lk-bench-{pid}-*")
 
 
 def commands_of_group(group):
@@ -38,10 +39,12 @@ def commands_of_group(group):
 
 class Bench(LkTest):
     def lk_quiet(self, *args, code=0):
-        done = subprocess.run([LK, "bench", *args], capture_output=True, env=self.env,
-                              timeout=200 * SCALE, check=False)
-        self.assertEqual(done.returncode, code, done.stderr.decode())
-        return done.stdout.decode(), done.stderr.decode()
+        process = self.start("bench", *args, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True)
+        out, error = process.communicate(timeout=400 * SCALE)
+        self.assertEqual(process.returncode, code, error)
+        self.assertEqual(left_behind(process.pid), [])
+        return out, error
 
     def trace(self, name, ids):
         """A trace file, raw or compressed."""
@@ -133,7 +136,6 @@ class Bench(LkTest):
                     self.assertEqual(limit["holds"], holds)
 
     def test_peers_are_measured_and_leave_nothing(self):
-        before = left_behind()
         out, _ = self.lk_quiet("peers", "--entries", "1000", *QUICK, "--json")
         got = json.loads(out)
         self.assertEqual([(c["operation"], c["value_bytes"]) for c in got["contests"]],
@@ -146,7 +148,6 @@ class Bench(LkTest):
                 self.assertLessEqual(peer["least_ns"], peer["median_ns"])
                 self.assertEqual(peer["rounds"], 2)
         self.assertEqual(len(got["limits"]), 7)
-        self.assertEqual(left_behind(), before)
 
     def test_a_peer_that_is_not_installed_is_said_and_fails_the_check(self):
         self.env["PATH"] = self.dir
@@ -156,7 +157,6 @@ class Bench(LkTest):
         self.lk_quiet("peers", "--entries", "1000", *QUICK)
 
     def test_an_interrupted_run_leaves_no_server(self):
-        before = left_behind()
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, None)):
             process = self.start("bench", "peers", "--rounds", "1000", "-q",
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -166,15 +166,13 @@ class Bench(LkTest):
             process.wait(timeout=20 * SCALE)
             if code is not None:
                 self.assertEqual(process.returncode, code, process.stderr.read())
-                self.assertEqual(left_behind(), before)
+                self.assertEqual(left_behind(process.pid), [])
             end = time.monotonic() + 10
             while commands_of_group(process.pid) and time.monotonic() < end:
                 time.sleep(0.05)
             self.assertEqual(commands_of_group(process.pid), [])
-        for path in set(left_behind()) - set(before):  # what SIGKILL left: files on tmpfs
-            for file in os.listdir(path):
-                os.unlink(os.path.join(path, file))
-            os.rmdir(path)
+            for path in left_behind(process.pid):  # killed while a peer was being started
+                shutil.rmtree(path)
 
     def test_the_page_is_whole_and_refers_to_nothing_outside(self):
         for name, args in (("memory", ()), ("peers", ("--entries", "1000", *QUICK)),

@@ -92,9 +92,11 @@ lk_cache *bench_cache_open(const struct bench_load *load, unsigned shards);
 int bench_peer_failed(struct bench_peer *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* A directory of our own on tmpfs, removed with what is in it. */
+/* A directory of our own on tmpfs.  Removed with what is in it as soon as everybody has opened what
+ * he needs, so that not even SIGKILL leaves much behind; path becomes "", removing it again does
+ * nothing. */
 bool bench_directory_make(char path[64]);
-void bench_directory_remove(const char *path);
+void bench_directory_remove(char *path);
 
 /* ---- programs of others (bench_child.c) ---------------------------------------------------- */
 

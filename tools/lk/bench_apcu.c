@@ -133,8 +133,10 @@ static int apcu_open(struct bench_peer *p, const struct bench_load *load)
                               memory, "-d", "memory_limit=-1",  "-r",
                               code,   "--", s->directory,       NULL};
         if (bench_child_start(&s->php, argv, bench_cpu(0), true) && answer(s, line, sizeof line) &&
-            strcmp(line, "ready") == 0)
+            strcmp(line, "ready") == 0) {
+            bench_directory_remove(s->directory);
             return 0;
+        }
     }
     apcu_close(p);
     return bench_peer_failed(p, "the PHP script failed");

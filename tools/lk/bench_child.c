@@ -31,17 +31,17 @@ int bench_peer_failed(struct bench_peer *p, const char *format, ...)
 
 bool bench_directory_make(char path[64])
 {
-    snprintf(path, 64, "/dev/shm/lk-bench-XXXXXX");
+    snprintf(path, 64, "/dev/shm/lk-bench-%d-XXXXXX", (int)getpid());
     if (mkdtemp(path) != NULL)
         return true;
-    snprintf(path, 64, "/tmp/lk-bench-XXXXXX");
+    snprintf(path, 64, "/tmp/lk-bench-%d-XXXXXX", (int)getpid());
     if (mkdtemp(path) != NULL)
         return true;
     path[0] = '\0';
     return false;
 }
 
-void bench_directory_remove(const char *path)
+void bench_directory_remove(char *path)
 {
     DIR *d = path[0] == '\0' ? NULL : opendir(path);
     if (d == NULL)
@@ -51,6 +51,7 @@ void bench_directory_remove(const char *path)
             (void)unlinkat(dirfd(d), e->d_name, 0);
     closedir(d);
     (void)rmdir(path);
+    path[0] = '\0';
 }
 
 /* ---- children ------------------------------------------------------------------------------ */

@@ -77,6 +77,7 @@ static int lmdb_open(struct bench_peer *p, const struct bench_load *load)
         return bench_peer_failed(p, "LMDB: %s", mdb_strerror(rc));
     }
     mdb_txn_reset(s->reading);
+    bench_directory_remove(s->directory);
     snprintf(p->version, sizeof p->version, "%s", mdb_version(NULL, NULL, NULL));
     return 0;
 }

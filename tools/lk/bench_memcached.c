@@ -172,8 +172,10 @@ static int memcached_open(struct bench_peer *p, const struct bench_load *load)
     p->state = s;
     s->server.pid = s->server.in = s->server.out = s->stream.fd = -1;
     s->buf = malloc(load->value_size);
-    if (s->buf != NULL && start(s, load) && fill(s, load))
+    if (s->buf != NULL && start(s, load) && fill(s, load)) {
+        bench_directory_remove(s->directory);
         return 0;
+    }
     memcached_close(p);
     return bench_peer_failed(p, "memcached does not start or answer");
 }

@@ -77,7 +77,7 @@ static int run_rounds(struct contest *c, const struct bench_load *load,
 {
     struct cli_progress progress;
     cli_progress_begin(&progress, c->title, o->rounds, o->quiet);
-    progress.unit = "rounds";
+    progress.unit = "";
     bool done = calibrate(c, load, o->window_ns);
     size_t first = 0;
     for (size_t round = 0; done && round < o->rounds && !cli_stop; round++) {

@@ -188,7 +188,7 @@ int bench_scaling_run(struct bench_scaling *out, struct bench_peer *peer,
         cli_fail(CLI_CANNOT, "cannot start processes: %s", strerror(errno));
     cli_progress_begin(&progress, set ? "sets side by side" : "hits side by side", o->rounds,
                        o->quiet);
-    progress.unit = "rounds";
+    progress.unit = "";
     struct bench_scaling warm = {.most = out->most};
     done = done && one_round(&warm, runners, o->window_ns, 0);
     for (uint64_t round = 0; done && round < o->rounds && !cli_stop; round++) {

@@ -210,37 +210,75 @@ static uint32_t telling_granule(const struct fuzz_image *image, struct fuzz_rand
     }
 }
 
-/* An entry that passes the first checks (tag, version, key) and lies about its size or its
- * pieces. */
+/* What a crafted entry says of itself. */
+struct claim {
+    uint32_t block, others; /* runs besides the first */
+    uint64_t value_size;
+    struct lki_run runs[16];
+};
+
+/* Any numbers, mostly nonsense. */
+static void claim_anything(const struct fuzz_image *image, struct fuzz_random *r, struct claim *c)
+{
+    const struct lki_geometry *g = &image->geometry;
+    c->block = fuzz_below(r, 4) ? fuzz_below(r, g->granules) : g->granules - 1;
+    c->others = fuzz_below(r, 3) ? 0 : fuzz_below(r, 10);
+    c->value_size = fuzz_below(r, 3)
+                        ? fuzz_below(r, g->granule * 4)
+                        : (uint64_t)telling_granule(image, r) * g->granule - fuzz_below(r, 64);
+    for (uint32_t i = 0; i < c->others; i++)
+        c->runs[i] = (struct lki_run){telling_granule(image, r), telling_granule(image, r)};
+}
+
+/* Sizes that add up, in places that may lie at the very end or beyond it. */
+static void claim_pieces(const struct fuzz_image *image, struct fuzz_random *r, size_t key_size,
+                         struct claim *c)
+{
+    const struct lki_geometry *g = &image->geometry;
+    uint32_t total = 2 + fuzz_below(r, g->entry_limit);
+    uint32_t first = 1 + 128 / g->granule; /* room for the table */
+    uint32_t left = total > first ? total - first : 1;
+    c->others = 1 + fuzz_below(r, left < 7 ? left : 7);
+    c->block = fuzz_below(r, 3) ? fuzz_below(r, g->granules) : g->granules - 1 - fuzz_below(r, 4);
+    for (uint32_t i = 0; i < c->others; i++) {
+        uint32_t count = i + 1 < c->others ? 1 : left - i;
+        uint32_t at = fuzz_below(r, 2) ? fuzz_below(r, g->granules)
+                                       : g->granules - 1 - fuzz_below(r, count + 1) % g->granules;
+        c->runs[i] = (struct lki_run){at, count};
+    }
+    uint64_t bytes = (uint64_t)(first + left) * g->granule - fuzz_below(r, g->granule);
+    uint64_t before = LKI_ENTRY_HEADER + (g->checksum ? LKI_ENTRY_CHECKSUM : 0) + key_size +
+                      c->others * sizeof(uint64_t);
+    c->value_size = bytes > before ? bytes - before : 0;
+}
+
+/* An entry that passes the first checks (tag, version, key) and lies about its size or pieces. */
 static void craft_entry(struct fuzz_image *image, struct fuzz_random *r)
 {
     const struct lki_geometry *g = &image->geometry;
     char key[FUZZ_KEY_MAX];
+    struct claim c;
     size_t key_size = fuzz_key(fuzz_below(r, FUZZ_KEYS), key);
     struct place p = place_of(image, key, key_size);
-    uint32_t block = fuzz_below(r, 4) ? fuzz_below(r, g->granules) : g->granules - 1;
-    size_t at = p.shard_at + g->blocks_at + (size_t)block * g->granule;
+    if (fuzz_below(r, 2))
+        claim_pieces(image, r, key_size, &c);
+    else
+        claim_anything(image, r, &c);
     uint64_t version = (fuzz_draw(r) % 1000 + 1) << LKI_VERSION_SHIFT | p.shard;
-    uint32_t others = fuzz_below(r, 3) ? 0 : fuzz_below(r, 10);
-    uint64_t value_size =
-        fuzz_below(r, 3) ? fuzz_below(r, g->granule * 4)
-                         : (uint64_t)telling_granule(image, r) * g->granule - fuzz_below(r, 64);
-    uint64_t shape = (value_size & UINT32_MAX) << 32 | others << 24 |
+    uint64_t shape = (c.value_size & UINT32_MAX) << 32 | c.others << 24 |
                      (fuzz_below(r, 8) ? key_size : fuzz_below(r, 65536));
+    size_t at = p.shard_at + g->blocks_at + (size_t)c.block * g->granule;
     put_word(image, at, version, 8);
     put_word(image, at + 8, fuzz_below(r, 3) ? 0 : fuzz_draw(r), 8);
     put_word(image, at + 16, shape, 8);
     at += LKI_ENTRY_HEADER + (g->checksum ? LKI_ENTRY_CHECKSUM : 0);
-    for (uint32_t i = 0; i < others; i++, at += 8)
-        put_word(image, at,
-                 (uint64_t)telling_granule(image, r) << 32 |
-                     (fuzz_below(r, 2) ? 1 + fuzz_below(r, 4) : telling_granule(image, r)),
-                 8);
+    for (uint32_t i = 0; i < c.others; i++, at += 8)
+        put_word(image, at, (uint64_t)c.runs[i].first << 32 | c.runs[i].count, 8);
     for (size_t i = 0; i < key_size; i++)
         put_word(image, at + i, (unsigned char)key[i], 1);
     size_t slot = p.shard_at + g->buckets_at + p.bucket * sizeof(struct lki_bucket) +
                   fuzz_below(r, LKI_BUCKET_SLOTS) * sizeof(uint64_t);
-    put_word(image, slot, lki_word_make(lki_hash_tag(p.hash), version, block), 8);
+    put_word(image, slot, lki_word_make(lki_hash_tag(p.hash), version, c.block), 8);
 }
 
 /* Give an entry that is there another size, other pieces, another expiry. */

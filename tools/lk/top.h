@@ -60,4 +60,7 @@ const char *top_rate_text(char buf[32], double rate);
 /* top_screen.c: the live view until q (CLI_OK) or a signal (CLI_STOPPED); -1: no such terminal. */
 int top_screen(struct top *t);
 
+/* top_terminal.c: does ncurses know $TERM?  (newterm() leaks when it does not.) */
+bool top_terminal_known(void);
+
 #endif

@@ -388,7 +388,7 @@ int top_screen(struct top *t)
     struct view v = {.top = t};
     setlocale(LC_CTYPE, "");
     v.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-    SCREEN *screen = newterm(NULL, stdout, stdin);
+    SCREEN *screen = top_terminal_known() ? newterm(NULL, stdout, stdin) : NULL;
     if (screen == NULL)
         return -1;
     begin_screen();

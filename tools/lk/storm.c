@@ -52,7 +52,7 @@ static const struct cli_option options[] = {
     {O_ENTRIES, "entries", "N", "make the cache for N entries; files are cut to fit"},
     {O_SHARDS, "shards", "N", "shards of the cache (as lk cache create)"},
     {O_CHECKSUM, "checksum", NULL, "with a CRC32C in every entry"},
-    {O_RATE, "rate", "N", "kills per second, on average (150; 0 = as many as can be)"},
+    {O_RATE, "rate", "N", "kills per second, on average (170; 0 = as many as can be)"},
     {O_AIM, "aim", "PERCENT", "kills aimed at workers inside a changing call (50)"},
     {O_STOPS, "stops", NULL, "also stop workers (SIGSTOP) for 1 to 20 ms"},
     {O_WEDGE, "wedge", "TIME", "no progress for so long is a wedge (2s)"},
@@ -260,7 +260,7 @@ static int tell(const struct storm_options *o, const struct storm_files *f,
 int cmd_storm(int argc, char **argv)
 {
     struct storm_options o = {
-        .workers = 4, .aim_percent = 50, .kills_per_second = 150, .wedge_ns = 2 * SECOND};
+        .workers = 4, .aim_percent = 50, .kills_per_second = 170, .wedge_ns = 2 * SECOND};
     if (getrandom(&o.seed, sizeof o.seed, 0) != sizeof o.seed)
         o.seed = cli_now_ns();
     o.seed %= 1000000000u; /* short enough to be typed again */

@@ -24,8 +24,7 @@
 #define SPARE_NS (20 * MS)
 #define WATCH_EVERY_NS (5 * MS)
 #define AIM_FOR_NS 100000ull
-#define DEBT_NS (50 * MS)
-#define RETRY_NS 200000ull
+#define DEBT_NS (10 * MS)
 #define STOP_NS_MAX (20 * MS)
 
 struct child {
@@ -41,7 +40,7 @@ struct killer {
     struct storm_result *r;
     struct child child[STORM_WORKERS_MAX];
     unsigned workers;
-    uint64_t random, kill_due, retry_due, watch_due, sample_due, sample_every, stop_due;
+    uint64_t random, kill_due, watch_due, sample_due, sample_every, stop_due;
     sigset_t wait_for, before;
     struct cli_progress progress;
 };
@@ -288,7 +287,7 @@ static bool spared(const struct killer *k, int i, uint64_t now)
            !began;
 }
 
-/* False: nobody is at work just now; try again soon. */
+/* False: nobody is at work just now. */
 static bool kill_one(struct killer *k, uint64_t now)
 {
     int i = pick(k, false), better = -1;
@@ -329,11 +328,11 @@ static void stop_one(struct killer *k, uint64_t now)
 static void kill_when_due(struct killer *k, uint64_t now)
 {
     double rate = k->s->options->kills_per_second;
-    if (now < k->kill_due || now < k->retry_due ||
-        (k->s->options->kills && k->r->kills >= k->s->options->kills))
+    if (now < k->kill_due || (k->s->options->kills && k->r->kills >= k->s->options->kills))
         return;
-    if (!kill_one(k, now))
-        k->retry_due = now + RETRY_NS;
+    /* Nobody at work: this kill is left out.  Made up for, it would hit the next one at its birth. */
+    if (!kill_one(k, now) && rate > 0)
+        k->kill_due = now + (uint64_t)exponential(k, 1e9 / rate);
     else if (rate > 0)
         k->kill_due += (uint64_t)exponential(k, 1e9 / rate);
     else
@@ -389,9 +388,7 @@ static bool over(const struct killer *k, uint64_t now)
 
 static void sleep_until_next(struct killer *k, uint64_t now)
 {
-    uint64_t due = k->kill_due > k->retry_due ? k->kill_due : k->retry_due;
-    if (k->watch_due < due)
-        due = k->watch_due;
+    uint64_t due = k->kill_due < k->watch_due ? k->kill_due : k->watch_due;
     if (k->sample_due < due)
         due = k->sample_due;
     if (due <= now)

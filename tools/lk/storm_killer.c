@@ -330,8 +330,7 @@ static void kill_when_due(struct killer *k, uint64_t now)
     double rate = k->s->options->kills_per_second;
     if (now < k->kill_due || (k->s->options->kills && k->r->kills >= k->s->options->kills))
         return;
-    /* Nobody at work: this kill is left out.  Made up for, it would hit the next one at its birth.
-     * */
+    /* Nobody at work: this kill is left out.  Made up for, it would hit the next at its birth. */
     if (!kill_one(k, now) && rate > 0)
         k->kill_due = now + (uint64_t)exponential(k, 1e9 / rate);
     else if (rate > 0)

@@ -121,7 +121,12 @@ int lk_check_futex_wake(const uint32_t *word, int n);
 /* A word that the kernel marks when the calling thread ends or dies, if its low 30 bits are the
  * thread's number + 1: FUTEX_OWNER_DIED is set, FUTEX_WAITERS stays and has one sleeper woken. */
 void lk_check_robust_add(uint32_t *word);
+/* The same; the word is the low half of one that the program accesses as 8 bytes. */
+void lk_check_robust_add64(uint64_t *word);
 void lk_check_robust_remove(uint32_t *word);
+
+/* The pause in a bounded spin: the spin is explored as one look, its later laps see nothing new. */
+void lk_check_relax(void);
 
 /* The name of an error kind as --json prints it: "race", "hang", ... */
 const char *lk_check_error_name(enum lk_check_error kind);

@@ -268,9 +268,11 @@ struct fiber {
     bool created;                    /* has started other threads */
     uintptr_t heap_next;             /* bump pointer of its arena */
     uint8_t state;
-    bool dying;                      /* the kernel acts for it */
+    bool dying;                      /* the kernel acts for it: no death from here on */
     bool mortal;                     /* may die before each of its effects */
     uint32_t *robust[32];            /* words that the kernel marks when it ends */
+    uint8_t robust_size[32];         /* 8: the word is the low half of an atomic one */
+    bool stutter;                    /* inside a bounded spin: looking again shows nothing new */
     uint32_t nrobust;
     uint8_t redo;                    /* on resuming, the trapped call is made again */
     uint8_t again;                   /* ... as it is now, from the events that it began at: */

@@ -65,7 +65,7 @@ enum outcome op_outcome(const struct event *e, uint64_t value, uint64_t *result)
     case OP_ROBUST: /* FUTEX_WAITERS stays, FUTEX_OWNER_DIED comes, the id goes */
         if ((value & 0x3fffffffu) != e->expected)
             return OUT_READ;
-        *result = (value & 0x80000000u) | 0x40000000u;
+        *result = (value & ~(uint64_t)0x7fffffffu) | 0x40000000u;
         return OUT_WRITE;
     case OP_TRYSEM:
         *result = value - 1;

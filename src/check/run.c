@@ -219,7 +219,7 @@ static void start(struct fiber *f)
     f->pending_begun = false;
     f->redo = f->again = 0;
     f->created = false;
-    f->mortal = f->dying = false;
+    f->mortal = f->dying = f->stutter = false;
     f->nrobust = 0;
     if (f->tid == 0) {
         program_restore();

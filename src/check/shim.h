@@ -33,7 +33,9 @@ unsigned lkc_k_thread(void);
 int lkc_k_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed);
 int lkc_k_futex_wake(const uint32_t *word, int n);
 void lkc_k_robust_add(uint32_t *word);
+void lkc_k_robust_add64(uint64_t *word);
 void lkc_k_robust_remove(uint32_t *word);
+void lkc_k_relax(void);
 /* At the beginning of a run: no keys. */
 void shim_reset(void);
 void shim_thread_start(struct fiber *f);

@@ -87,7 +87,12 @@ uint32_t shim_wake(const struct fiber *f, uintptr_t queue, uint32_t n)
 
 static uint32_t word_now(const struct fiber *f, const uint32_t *word)
 {
-    return (uint32_t)hook_rmw(f, (void *)(uintptr_t)word, 4, MO_ACQ, OP_NONE, 0);
+    uintptr_t low = (uintptr_t)word & ~(uintptr_t)7;
+    if (loc_find(low, 8) == LOC_NONE)
+        return (uint32_t)hook_rmw(f, (void *)(uintptr_t)word, 4, MO_ACQ, OP_NONE, 0);
+    /* Half of a word that the program accesses as 8 bytes: the kernel does not mind. */
+    uint64_t both = hook_rmw(f, (void *)low, 8, MO_ACQ, OP_NONE, 0);
+    return (uint32_t)(both >> 8 * ((uintptr_t)word & 7));
 }
 
 static int wait_until(struct fiber *f, const uint32_t *word[2], bool timed)
@@ -108,8 +113,15 @@ static int wait_until(struct fiber *f, const uint32_t *word[2], bool timed)
     return woken ? 0 : early;
 }
 
-static int futex_wait(struct fiber *f, const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb,
-                      bool timed)
+/* A thread may be killed before it calls the kernel; what the kernel does, it does whole. */
+static void into_kernel(struct fiber *f)
+{
+    explore_may_die();
+    f->dying = true;
+}
+
+static int futex_wait_inside(struct fiber *f, const uint32_t *a, uint32_t va, const uint32_t *b,
+                             uint32_t vb, bool timed)
 {
     const uint32_t *word[2] = { a, b };
     shim_queue_enter(f, (uintptr_t)a);
@@ -125,6 +137,23 @@ static int futex_wait(struct fiber *f, const uint32_t *a, uint32_t va, const uin
     return EAGAIN;
 }
 
+static int futex_wait(struct fiber *f, const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb,
+                      bool timed)
+{
+    into_kernel(f);
+    int rc = futex_wait_inside(f, a, va, b, vb, timed);
+    f->dying = false;
+    return rc;
+}
+
+static uint32_t futex_wake(struct fiber *f, uintptr_t word, uint32_t n)
+{
+    into_kernel(f);
+    uint32_t woken = shim_wake(f, word, n);
+    f->dying = false;
+    return woken;
+}
+
 int lkc_k_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed)
 {
     struct fiber *f = hook_enter();
@@ -136,12 +165,13 @@ int lkc_k_futex_wake(const uint32_t *word, int n)
     struct fiber *f = hook_enter();
     if (f == NULL || n <= 0)
         return 0;
-    return (int)shim_wake(f, (uintptr_t)word, (uint32_t)n);
+    return (int)futex_wake(f, (uintptr_t)word, (uint32_t)n);
 }
 
 /* Wake n of the sleepers of `from`; up to `move` others sleep on `to` from now on. */
 static long requeue(struct fiber *f, uintptr_t from, uint32_t n, uintptr_t to, uint32_t move)
 {
+    into_kernel(f);
     uint32_t woken = shim_wake(f, from, n), moved = 0;
     for (; moved < move; moved++) {
         uint64_t before = queue_rmw(f, shadow_queue(from), OP_WAKE_ONE, 0);
@@ -150,6 +180,7 @@ static long requeue(struct fiber *f, uintptr_t from, uint32_t n, uintptr_t to, u
             break;
         (void)queue_rmw(f, shadow_queue(to), OP_OR, gone);
     }
+    f->dying = false;
     return (long)woken + moved;
 }
 
@@ -170,7 +201,7 @@ static long futex_call(struct fiber *f, uint32_t *word, int op, uint32_t val, lo
         return rc == 0 ? 0 : fail(rc);
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET:
-        return (long)shim_wake(f, (uintptr_t)word, val);
+        return (long)futex_wake(f, (uintptr_t)word, val);
     case FUTEX_CMP_REQUEUE:
         if (word_now(f, word) != val3)
             return fail(EAGAIN);
@@ -266,14 +297,33 @@ bool lkc_k_dead(unsigned thread)
     return is_dead(f, thread);
 }
 
+static void robust_add(struct fiber *f, uint32_t *word, uint8_t size)
+{
+    if (f->nrobust == sizeof f->robust / sizeof f->robust[0])
+        error_stop(LK_CHECK_UNSUPPORTED, lkc_trap_pc(f), "more than %u robust words", f->nrobust);
+    f->robust_size[f->nrobust] = size;
+    f->robust[f->nrobust++] = word;
+}
+
 void lkc_k_robust_add(uint32_t *word)
 {
     struct fiber *f = hook_enter();
-    if (f == NULL)
-        return;
-    if (f->nrobust == sizeof f->robust / sizeof f->robust[0])
-        error_stop(LK_CHECK_UNSUPPORTED, lkc_trap_pc(f), "more than %u robust words", f->nrobust);
-    f->robust[f->nrobust++] = word;
+    if (f != NULL)
+        robust_add(f, word, 4);
+}
+
+void lkc_k_robust_add64(uint64_t *word)
+{
+    struct fiber *f = hook_enter();
+    if (f != NULL)
+        robust_add(f, (uint32_t *)word, 8);
+}
+
+void lkc_k_relax(void)
+{
+    struct fiber *f = hook_enter();
+    if (f != NULL)
+        f->stutter = true;
 }
 
 void lkc_k_robust_remove(uint32_t *word)
@@ -284,6 +334,7 @@ void lkc_k_robust_remove(uint32_t *word)
     for (uint32_t i = 0; i < f->nrobust; i++)
         if (f->robust[i] == word) {
             f->robust[i] = f->robust[--f->nrobust];
+            f->robust_size[i] = f->robust_size[f->nrobust];
             return;
         }
 }
@@ -293,7 +344,7 @@ void shim_thread_ends(struct fiber *f)
 {
     f->dying = true;
     for (uint32_t i = 0; i < f->nrobust; i++) {
-        struct access a = hook_access(f, f->robust[i], 4, MO_AR);
+        struct access a = hook_access(f, f->robust[i], f->robust_size[i], MO_AR);
         a.op = OP_ROBUST;
         a.expected = f->tid + 1;
         uint64_t before = explore_read(&a);

@@ -258,5 +258,7 @@ __tsan_init:
         HOOK    lk_check_futex_wake, lkc_k_futex_wake
         HOOK    lk_check_robust_add, lkc_k_robust_add
         HOOK    lk_check_robust_remove, lkc_k_robust_remove
+        HOOK    lk_check_robust_add64, lkc_k_robust_add64
+        HOOK    lk_check_relax, lkc_k_relax
 
         .section .note.GNU-stack,"",@progbits

@@ -17,7 +17,7 @@ parts=40 cases=25000 form=long
 declare -a pids=()
 stop() {
     for pid in "${pids[@]}"; do
-        kill -INT "$pid" 2>/dev/null
+        kill -TERM "$pid" 2>/dev/null
     done
     wait
     exit 130
@@ -34,7 +34,7 @@ part() {
     "$program" --seed "$((1000 + $2))" --cases "$cases" --limit-ms 30000 --save "$state" \
         >"$state/$name.log" 2>&1 &
     local pid=$! code
-    trap 'kill -INT $pid; wait $pid; exit 130' INT TERM
+    trap 'kill -TERM $pid; wait $pid; exit 130' INT TERM
     wait $pid
     code=$?
     echo "$1 $(tail -n 1 "$state/$name.log")"

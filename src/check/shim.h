@@ -20,6 +20,10 @@ bool shim_queue_leave(const struct fiber *f, uintptr_t queue);
 void shim_sleep(const struct fiber *f, bool timed);
 uint32_t shim_wake(const struct fiber *f, uintptr_t queue, uint32_t n);
 
+/* The words that the kernel marks when the thread ends; adding one twice is adding it once. */
+void shim_robust_add(struct fiber *f, uint32_t *word, uint8_t size);
+void shim_robust_remove(struct fiber *f, const uint32_t *word);
+
 /* The thread is dead; the kernel does what it does then. */
 _Noreturn void shim_die(struct fiber *f);
 /* The thread ends: words on its robust list are marked. */

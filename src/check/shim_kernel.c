@@ -297,8 +297,11 @@ bool lkc_k_dead(unsigned thread)
     return is_dead(f, thread);
 }
 
-static void robust_add(struct fiber *f, uint32_t *word, uint8_t size)
+void shim_robust_add(struct fiber *f, uint32_t *word, uint8_t size)
 {
+    for (uint32_t i = 0; i < f->nrobust; i++)
+        if (f->robust[i] == word)
+            return;
     if (f->nrobust == sizeof f->robust / sizeof f->robust[0])
         error_stop(LK_CHECK_UNSUPPORTED, lkc_trap_pc(f), "more than %u robust words", f->nrobust);
     f->robust_size[f->nrobust] = size;
@@ -309,14 +312,21 @@ void lkc_k_robust_add(uint32_t *word)
 {
     struct fiber *f = hook_enter();
     if (f != NULL)
-        robust_add(f, word, 4);
+        shim_robust_add(f, word, 4);
 }
 
 void lkc_k_robust_add64(uint64_t *word)
 {
     struct fiber *f = hook_enter();
     if (f != NULL)
-        robust_add(f, (uint32_t *)word, 8);
+        shim_robust_add(f, (uint32_t *)word, 8);
+}
+
+void lkc_k_robust_remove(uint32_t *word)
+{
+    struct fiber *f = hook_enter();
+    if (f != NULL)
+        shim_robust_remove(f, word);
 }
 
 void lkc_k_relax(void)
@@ -326,11 +336,8 @@ void lkc_k_relax(void)
         f->stutter = true;
 }
 
-void lkc_k_robust_remove(uint32_t *word)
+void shim_robust_remove(struct fiber *f, const uint32_t *word)
 {
-    struct fiber *f = hook_enter();
-    if (f == NULL)
-        return;
     for (uint32_t i = 0; i < f->nrobust; i++)
         if (f->robust[i] == word) {
             f->robust[i] = f->robust[--f->nrobust];

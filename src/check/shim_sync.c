@@ -83,10 +83,13 @@ int lkc_k_mutex_destroy(pthread_mutex_t *m)
 }
 
 /* What follows from the word that the lock operation found. */
-static int locked(const struct fiber *f, pthread_mutex_t *m, uint32_t found)
+static int locked(struct fiber *f, pthread_mutex_t *m, uint32_t found)
 {
+    if (kind_of(m) & KIND_ROBUST)
+        shim_robust_add(f, (uint32_t *)m, 4);
     if (found & M_GONE) {
         release(f, m, 4, M_GONE);
+        shim_robust_remove(f, (const uint32_t *)m);
         return ENOTRECOVERABLE;
     }
     return found & M_DIED ? EOWNERDEAD : 0;
@@ -108,13 +111,13 @@ static int lock_again(const struct fiber *f, pthread_mutex_t *m, bool try)
     return (kind_of(m) & KIND_MASK) == KIND_ERRORCHECK ? EDEADLK : -1;
 }
 
-static int lock(const struct fiber *f, pthread_mutex_t *m)
+static int lock(struct fiber *f, pthread_mutex_t *m)
 {
     int rc = lock_again(f, m, false);
     return rc >= 0 ? rc : locked(f, m, (uint32_t)wait_op(f, m, 4, OP_LOCK, M_HELD, f->tid + 1, false));
 }
 
-static int unlock(const struct fiber *f, pthread_mutex_t *m)
+static int unlock(struct fiber *f, pthread_mutex_t *m)
 {
     uint32_t word = owner(m);
     if ((word & M_OWNER) != f->tid + 1) {
@@ -127,6 +130,7 @@ static int unlock(const struct fiber *f, pthread_mutex_t *m)
         explore_write(&a, word - M_DEPTH);
     } else {
         release(f, m, 4, word & M_DIED ? M_GONE : 0);
+        shim_robust_remove(f, (const uint32_t *)m);
     }
     return 0;
 }
@@ -211,7 +215,7 @@ int lkc_k_cond_destroy(pthread_cond_t *c)
     return 0;
 }
 
-static int cond_wait(const struct fiber *f, pthread_cond_t *c, pthread_mutex_t *m, bool timed)
+static int cond_wait(struct fiber *f, pthread_cond_t *c, pthread_mutex_t *m, bool timed)
 {
     if ((owner(m) & M_OWNER) != f->tid + 1)
         misuse(f, "a thread waits for a condition without its mutex");

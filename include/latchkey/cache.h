@@ -57,8 +57,8 @@ struct lk_cache_options {
     uint32_t flags;           /* enum lk_cache_flags; NULL options mean LK_CACHE_CREATE */
     uint32_t shards;          /* 1..1024; default: one per MiB of capacity from 2 MiB on, at most 64 */
     uint64_t capacity_bytes;  /* of entries (24-byte header, key and value, in whole granules);
-                                 rounded up to a granule per shard; 4 KiB.. 1 TiB or 1 granule a
-                                 shard at least; default 64 MiB */
+                                 rounded up to a granule per shard; 64 bytes .. 1 TiB, and a
+                                 granule a shard at least; default 64 MiB */
     uint32_t granule_bytes;   /* unit of allocation: a multiple of 8, 32..4096; default 48 */
     uint32_t entry_bytes;     /* average entry (key + value) to size the index for, 1..1 MiB; default
                                  96.  Smaller entries fill the index before the bytes: then
@@ -117,8 +117,7 @@ LK_API void lk_cache_options_of(const lk_cache *c, struct lk_cache_options *out)
  *             ENOENT    absent or expired
  *             ENOBUFS   *size is the value's size, larger than capacity; buf is as it was
  *             LK_ECORRUPT  the entry's checksum does not fit (caches with checksum only)
- *             EAGAIN    the entry was replaced again and again while it was copied (a read-only
- *                       handle, or a writer that holds the shard for lock_timeout_ns): try again
+ *             EAGAIN    the entry was replaced some thousand times while it was copied: try again
  * `buf` may have been written to even when the call fails with EAGAIN or LK_ECORRUPT.
  * Blocks      never for a dead or stopped process.  Lock-free. */
 LK_API LK_MUST_USE int lk_cache_get(lk_cache *c, const void *key, size_t key_size, void *buf,

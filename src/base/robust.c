@@ -22,17 +22,8 @@ struct links {
 };
 _Static_assert(offsetof(struct links, next) == NEXT_OFFSET - PREV_OFFSET, "glibc's geometry");
 
-static struct robust_list_head *list_head(void)
-{
-    static __thread struct robust_list_head *cached;
-    if (cached == NULL) {
-        size_t size = 0;
-        struct robust_list_head *head = NULL;
-        if (syscall(SYS_get_robust_list, 0, &head, &size) == 0 && size == sizeof *head)
-            cached = head;
-    }
-    return cached;
-}
+/* Of the calling thread; set by lki_robust_supported(), which every thread passes first. */
+static __thread struct robust_list_head *list;
 
 static struct links *links_of(uint32_t *word)
 {
@@ -54,8 +45,13 @@ uint32_t lki_thread_id(void)
 
 int lki_robust_supported(void)
 {
-    const struct robust_list_head *head = list_head();
-    return head != NULL && head->futex_offset == -(long)NEXT_OFFSET ? 0 : ENOTSUP;
+    size_t size = 0;
+    struct robust_list_head *head = NULL;
+    if (syscall(SYS_get_robust_list, 0, &head, &size) != 0 || head == NULL ||
+        size != sizeof *head || head->futex_offset != -(long)NEXT_OFFSET)
+        return ENOTSUP;
+    list = head;
+    return 0;
 }
 
 /* The kernel reads the list when the thread is already dead: compiler order is all that matters. */
@@ -67,7 +63,7 @@ static void compiler_barrier(void)
 static void set_pending(void *name)
 {
     compiler_barrier();
-    *(void *volatile *)&list_head()->list_op_pending = name;
+    *(void *volatile *)&list->list_op_pending = name;
     compiler_barrier();
 }
 
@@ -78,7 +74,7 @@ void lki_robust_announce(uint32_t *word)
 
 void lki_robust_enter(uint32_t *word)
 {
-    struct robust_list_head *head = list_head();
+    struct robust_list_head *head = list;
     struct links *mine = links_of(word);
     mine->next = head->list.next;
     mine->prev = &head->list;

@@ -26,6 +26,8 @@ static uint64_t next_version(const struct lki_shard *s)
 {
     struct lki_shard_head *head = lki_head(s);
     uint64_t count = (head->version >> LKI_VERSION_SHIFT) + 1;
+    if (count >> (64 - LKI_VERSION_SHIFT) != 0)
+        count = 1; /* no cache lives so long, but a damaged one may say so; 0 is no version */
     head->version = count << LKI_VERSION_SHIFT | s->index;
     return head->version;
 }

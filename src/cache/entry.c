@@ -198,6 +198,6 @@ void lki_entry_write(const struct lki_shard *s, const struct lki_run *runs, uint
         put(&w, source->key, source->key_size);
         put(&w, source->value, source->value_size);
     }
-    /* [entry.6] release, pairs with [entry.1]: whoever sees the version sees the bytes. */
+    /* [entry.6] release, pairs with [entry.1] [read.1]: whoever sees the version sees the bytes. */
     lk_store_rel_u64(&e->version, source->version);
 }

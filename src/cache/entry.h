@@ -173,6 +173,9 @@ static inline bool lki_view_damaged(const struct lki_shard *s, const struct lki_
     return s->geometry->checksum && lki_view_sum_differs(s, view, value);
 }
 
+/* The bits of a shape that are just the key's size if the entry is in one piece. */
+#define LKI_SHAPE_PLAIN 0xff00ffffu
+
 /* What lki_entry_write() stores. */
 struct lki_entry_source {
     const void *key;

@@ -106,13 +106,17 @@ void lki_find_prefetch_bucket(const struct lki_shard *s, uint64_t hash);
 void lki_find_prefetch_entry(const struct lki_shard *s, uint64_t hash);
 
 /* A read by key has used the slot: raise its frequency, at most one byte store. */
-static inline void lki_slot_used(const struct lki_found *found)
+static inline void lki_frequency_raise(uint8_t *frequency)
 {
-    uint8_t *frequency = &found->bucket->frequency[found->way];
     /* [index.5] relaxed: a hint to eviction. */
     uint8_t old = lk_load_rlx_u8(frequency);
     if (old < LKI_FREQUENCY_MAX)
         lk_store_rlx_u8(frequency, (uint8_t)(old + 1)); /* [index.6] relaxed: as [index.5] */
+}
+
+static inline void lki_slot_used(const struct lki_found *found)
+{
+    lki_frequency_raise(&found->bucket->frequency[found->way]);
 }
 
 /* The rest is for the holder of the shard's lock. */

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "cache/section.h"
 
-enum { READ_TRIES = 64, BATCH = 16 };
+enum { READ_TRIES = 2048, TRIES_TO_LOCK = 64, BATCH = 16 };
 
 int lki_key_make(const struct lk_cache *c, struct lki_key *key, const void *bytes, size_t size)
 {
@@ -29,7 +29,7 @@ uint64_t lki_expiry(const struct lk_cache *c, uint64_t ttl_ns, uint64_t old_ns)
 }
 
 /* One look.  LKI_UNSTEADY: what was copied did not hold. */
-static inline __attribute__((always_inline)) enum lki_search look(const struct lki_shard *s,
+static enum lki_search look(const struct lki_shard *s,
                                                                   const struct lki_key *key,
                                                                   struct lki_read *read, int *rc)
 {
@@ -62,17 +62,18 @@ static inline __attribute__((always_inline)) enum lki_search look(const struct l
     return LKI_FOUND;
 }
 
-/* Writers are faster than our copying: look once more while they are kept out. */
-static int read_locked(struct lk_cache *c, const struct lki_key *key, struct lki_read *read)
+/* Writers are faster than our copying: look once more while they are kept out, if that needs no wait. */
+static enum lki_search look_locked(struct lk_cache *c, const struct lki_key *key,
+                                   struct lki_read *read, int *rc)
 {
     struct lki_section x;
-    int rc = EAGAIN;
-    if (lki_section_enter(&x, c, lki_hash_shard(key->hash, c->geometry.shards)) != 0)
-        return EAGAIN;
-    if (look(&x.shard, key, read, &rc) == LKI_UNSTEADY)
-        rc = EAGAIN;
+    struct lki_self *self = lki_attach_try(c->segment.presence);
+    uint32_t shard = lki_hash_shard(key->hash, c->geometry.shards);
+    if (self == NULL || lki_section_try(&x, c, shard, self) != 0)
+        return LKI_UNSTEADY;
+    enum lki_search search = look(&x.shard, key, read, rc);
     lki_section_leave(&x);
-    return rc;
+    return search;
 }
 
 int lki_read(struct lk_cache *c, const struct lki_key *key, struct lki_read *read)
@@ -82,8 +83,12 @@ int lki_read(struct lk_cache *c, const struct lki_key *key, struct lki_read *rea
     for (int i = 0; i < READ_TRIES; i++) {
         if (look(&s, key, read, &rc) != LKI_UNSTEADY)
             return rc;
+        /* A stopped or dead writer changes nothing, so then the next look succeeds. */
+        if (i % TRIES_TO_LOCK == TRIES_TO_LOCK - 1 &&
+            look_locked(c, key, read, &rc) != LKI_UNSTEADY)
+            return rc;
     }
-    return read_locked(c, key, read);
+    return EAGAIN;
 }
 
 void lki_read_count(struct lk_cache *c, int rc)
@@ -117,10 +122,63 @@ int lk_cache_get_entry(lk_cache *c, const void *key, size_t key_size, void *buf,
     return rc;
 }
 
+/* Keys of so many bytes are hashed and compared in whole words. */
+enum { SHORT_KEY_MIN = 8, SHORT_KEY_MAX = 64 };
+
+/* The hit that nearly all gets are: a short key, alone with its tag in its first bucket, one piece, no
+ * expiry, no checksum, room in buf.  The steps and orders of look(), with nothing in between, so that
+ * the processor can begin the next get while this one waits for memory (measured: 2.0 times the cost of
+ * a plain table's get without it, 1.6 with it).  False: nothing is decided. */
+static inline __attribute__((always_inline)) bool get_short(const lk_cache *c, const char *key,
+                                                            size_t key_size, char *buf,
+                                                            size_t capacity, size_t *size)
+{
+    const struct lki_geometry *g = &c->geometry;
+    uint64_t hash = lki_hash_inline(c->key, key, key_size);
+    struct lki_shard s = lki_shard_at(c, lki_hash_shard(hash, g->shards));
+    struct lki_bucket *b = &lki_buckets(&s)[lki_hash_bucket(hash, g->buckets)];
+    uint32_t mask = lki_scan(b->word, lki_hash_tag(hash));
+    if (mask == 0)
+        return false;
+    uint32_t way = (uint32_t)__builtin_ctz(mask);
+    uint64_t word = lki_word_acquire(&b->word[way]);
+    uint32_t block = lki_word_block(word);
+    if (block >= g->granules)
+        return false;
+    const struct lki_entry *e = lki_entry_at(&s, block);
+    /* [read.1] acquire, pairs with [entry.6]: as [entry.1]. */
+    uint64_t version = lk_load_acq_u64(&e->version);
+    /* [read.2] relaxed: as [entry.7]. */
+    uint64_t expire_ns = lk_load_rlx_u64(&e->expire_ns);
+    /* [read.3] relaxed: as [entry.8]. */
+    uint64_t shape = lk_load_rlx_u64(&e->shape);
+    const char *bytes = (const char *)(e + 1);
+    size_t value_size = (size_t)(shape >> 32);
+    if ((shape & LKI_SHAPE_PLAIN) != key_size || expire_ns != 0 || version == 0 ||
+        (version >> LKI_VERSION_SHIFT & 0xffff) != lki_word_version(word) ||
+        value_size > capacity ||
+        sizeof *e + key_size + value_size > (uint64_t)(g->granules - block) * g->granule ||
+        !lki_copy_equal(bytes, key, key_size))
+        return false;
+    lki_copy_out(buf, bytes + key_size, value_size);
+    struct lki_view view = {.version = version};
+    if (!lki_view_holds(&s, &b->word[way], word, &view))
+        return false;
+    lki_frequency_raise(&b->frequency[way]);
+    *size = value_size;
+    return true;
+}
+
 int lk_cache_get(lk_cache *c, const void *key, size_t key_size, void *buf, size_t capacity,
                  size_t *size)
 {
     struct lki_read read;
+    if (key != NULL && buf != NULL && key_size >= SHORT_KEY_MIN && key_size <= SHORT_KEY_MAX &&
+        !c->geometry.checksum && c->segment.writable &&
+        get_short(c, key, key_size, buf, capacity, size)) {
+        lki_read_count(c, 0);
+        return 0;
+    }
     read.buf = buf;
     read.capacity = capacity;
     int rc = get(c, key, key_size, &read);

@@ -135,13 +135,11 @@ static void rebuild_slot(struct rebuild *r, uint32_t bucket, uint32_t way)
 {
     const struct lki_shard *s = r->s;
     uint64_t *slot_word = &lki_buckets(s)[bucket].word[way];
-    struct rebuild_entry e;
+    uint64_t word = word_in(slot_word);
     uint32_t granules = 0;
-    e.s = s;
-    e.slot = bucket * LKI_BUCKET_SLOTS + way;
-    e.word = word_in(slot_word);
-    if (e.word == 0)
+    if (word == 0)
         return;
+    struct rebuild_entry e = {.s = s, .slot = bucket * LKI_BUCKET_SLOTS + way, .word = word};
     bool sound = lki_view_load(s, e.word, &e.view);
     if (sound) {
         granules = lki_view_granules(s, &e.view);

@@ -305,15 +305,18 @@ static void check_derived(struct verify *v)
 static int check_shard(struct verify *v)
 {
     const struct lki_geometry *g = v->live.geometry;
-    memset(v->bitmap, 0, g->bitmap_words * sizeof(uint64_t));
-    memset(v->passed, 0, g->buckets);
-    memset(v->queued, 0, g->slots);
     v->entries = v->used = 0;
-    int rc = take_copy(v);
+    v->bitmap = calloc(g->bitmap_words, sizeof(uint64_t));
+    v->passed = calloc(g->buckets, 1);
+    v->queued = calloc(g->slots, 1);
+    int rc = v->bitmap != NULL && v->passed != NULL && v->queued != NULL ? take_copy(v) : ENOMEM;
     for (uint32_t slot = 0; slot < g->slots && rc == 0; slot++)
         rc = check_slot(v, slot);
     if (rc == 0 && !v->dead)
         check_derived(v);
+    free(v->bitmap);
+    free(v->passed);
+    free(v->queued);
     return rc;
 }
 
@@ -323,10 +326,7 @@ int lk_cache_verify(lk_cache *c, lk_cache_problem_fn *report, void *arg)
     struct verify v = {.cache = c, .report = report, .arg = arg};
     char *copy = malloc(g->stride);
     int rc = 0;
-    v.bitmap = calloc(g->bitmap_words, sizeof(uint64_t));
-    v.passed = malloc(g->buckets);
-    v.queued = malloc(g->slots);
-    if (copy == NULL || v.bitmap == NULL || v.passed == NULL || v.queued == NULL)
+    if (copy == NULL)
         rc = lki_fail(ENOMEM, "no memory to copy a shard of %zu bytes", g->stride);
     for (uint32_t i = 0; i < g->shards && rc == 0; i++) {
         v.live = lki_shard_at(c, i);
@@ -337,9 +337,6 @@ int lk_cache_verify(lk_cache *c, lk_cache_problem_fn *report, void *arg)
             rc = lki_fail(EAGAIN, "shard %u is busy", i);
     }
     free(copy);
-    free(v.bitmap);
-    free(v.passed);
-    free(v.queued);
     free(v.bytes);
     return rc == 0 && v.problems > 0 ? LK_ECORRUPT : rc;
 }

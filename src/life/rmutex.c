@@ -31,7 +31,7 @@
 
 /* A section under such a lock is some 100 ns: spin for about a microsecond before the kernel. */
 enum { SPINS = 60, TRIES = 100 };
-enum { BACKSTOP_FIRST_MS = 10, BACKSTOP_LAST_MS = 320, LATE_NS = 1000000 };
+enum { BACKSTOP_FIRST_MS = 10, BACKSTOP_LAST_MS = 40, LATE_NS = 1000000 };
 
 static bool take(uint32_t *word, uint32_t seen, uint32_t wanted)
 {

@@ -11,31 +11,34 @@ struct lk_seg {
     struct lki_segment segment;
 };
 
-/* Put the segment that `rc` speaks of into a handle. */
-static int hand_out(lk_seg **out, const struct lki_segment *segment, int rc)
+/* Give the handle to the caller if its segment was made. */
+static int hand_out(lk_seg **out, lk_seg *s, int rc)
 {
-    if (rc != 0)
-        return rc;
-    lk_seg *s = malloc(sizeof *s);
-    struct lki_segment given = *segment;
-    if (s == NULL) {
-        lki_segment_close(&given);
-        return lki_fail(ENOMEM, "no memory for a handle");
-    }
-    s->segment = given;
-    *out = s;
-    return 0;
+    if (rc == 0)
+        *out = s;
+    else
+        free(s);
+    return rc;
+}
+
+/* Memory for a handle whose segment is yet to be made. */
+static lk_seg *handle(void)
+{
+    lk_seg *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        (void)lki_fail(ENOMEM, "no memory for a handle");
+    return s;
 }
 
 static int make(lk_seg **out, const char *name, size_t size, unsigned threads)
 {
-    struct lki_segment segment;
     struct lki_segment_spec spec = {.kind = LKI_KIND_MEMORY,
                                     .threads = threads == 0 ? LK_SEG_THREADS_DEFAULT : threads,
                                     .body_size = size};
     if (size == 0 || spec.threads > LK_SEG_THREADS_MAX)
         return lki_fail(EINVAL, "segment of %zu bytes for %u threads: out of range", size, threads);
-    return hand_out(out, &segment, lki_segment_create(&segment, name, &spec));
+    lk_seg *s = handle();
+    return s != NULL ? hand_out(out, s, lki_segment_create(&s->segment, name, &spec)) : ENOMEM;
 }
 
 int lk_seg_create(lk_seg **out, const char *name, size_t size, unsigned threads)
@@ -51,14 +54,17 @@ int lk_seg_create_anonymous(lk_seg **out, size_t size, unsigned threads)
 
 int lk_seg_open(lk_seg **out, const char *name)
 {
-    struct lki_segment segment;
-    return hand_out(out, &segment, lki_segment_open(&segment, name, LKI_KIND_MEMORY, true));
+    lk_seg *s = handle();
+    return s != NULL
+               ? hand_out(out, s, lki_segment_open(&s->segment, name, LKI_KIND_MEMORY, true))
+               : ENOMEM;
 }
 
 int lk_seg_open_fd(lk_seg **out, int fd)
 {
-    struct lki_segment segment;
-    return hand_out(out, &segment, lki_segment_open_fd(&segment, fd, LKI_KIND_MEMORY));
+    lk_seg *s = handle();
+    return s != NULL ? hand_out(out, s, lki_segment_open_fd(&s->segment, fd, LKI_KIND_MEMORY))
+                     : ENOMEM;
 }
 
 int lk_seg_fd(const lk_seg *s)

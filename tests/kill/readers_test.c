@@ -42,16 +42,39 @@ static const uint32_t *lock_of(const lk_cache *c)
     return &lki_head(&shard)->lock;
 }
 
-/* A child in the middle of a section: as many instructions after it got the lock. */
-static struct stepped start_inside(lk_cache *c, unsigned long instructions)
+static bool is_locked(const uint32_t *lock)
+{
+    return (__atomic_load_n(lock, __ATOMIC_ACQUIRE) & LKI_HOLDER_ANY) != 0;
+}
+
+/* A child that has just locked the shard. */
+static struct stepped start_locked(lk_cache *c)
 {
     const struct role role = {NULL, set_one, c};
-    const uint32_t *lock = lock_of(c);
     struct stepped s = step_begin(&role);
-    while ((__atomic_load_n(lock, __ATOMIC_ACQUIRE) & LKI_HOLDER_ANY) == 0)
+    while (!is_locked(lock_of(c)))
         T_REQUIRE(step_once(&s));
+    return s;
+}
+
+/* Instructions of its section. */
+static unsigned long section_length(lk_cache *c)
+{
+    struct stepped s = start_locked(c);
+    unsigned long begun = s.steps;
+    while (is_locked(lock_of(c)))
+        T_REQUIRE(step_once(&s));
+    unsigned long length = s.steps - begun;
+    step_finish(&s);
+    return length;
+}
+
+/* A child in the middle of its section: so many instructions after it got the lock. */
+static struct stepped start_inside(lk_cache *c, unsigned long instructions)
+{
+    struct stepped s = start_locked(c);
     T_REQUIRE(step_many(&s, instructions));
-    T_REQUIRE((__atomic_load_n(lock, __ATOMIC_ACQUIRE) & LKI_HOLDER_ANY) != 0);
+    T_REQUIRE(is_locked(lock_of(c)));
     return s;
 }
 
@@ -112,23 +135,25 @@ static double compare(lk_cache *undisturbed, lk_cache *disturbed)
     return ratios[ROUNDS / 2];
 }
 
-/* Several places of the section, some of them in the midst of writing the entry. */
-static const unsigned long places[] = {0, 150, 400, 700, 1000};
+/* Several places of the section, from its beginning nearly to its end. */
+enum { PLACES = 5 };
 
 static void measure(const char *what, bool dead)
 {
     lk_cache *undisturbed = furnished(0);
     T_TIMEOUT(90);
-    for (unsigned i = 0; i < sizeof places / sizeof places[0]; i++) {
+    unsigned long length = section_length(undisturbed);
+    for (unsigned i = 0; i < PLACES; i++) {
+        unsigned long place = length * i / PLACES;
         lk_cache *disturbed = furnished(0);
-        struct stepped s = start_inside(disturbed, places[i]);
+        struct stepped s = start_inside(disturbed, place);
         if (dead)
             step_kill(&s);
         else
             step_leave_stopped(&s);
         double ratio = compare(undisturbed, disturbed);
-        T_LOG("writer %s %lu instructions after it locked: gets at %.2f of their rate", what,
-              places[i], ratio);
+        T_LOG("writer %s %lu of %lu instructions after it locked: gets at %.2f of their rate", what,
+              place, length, ratio);
         T_REQUIRE(ratio >= 0.8);
         if (!dead) {
             (void)kill(s.pid, SIGKILL);
@@ -156,7 +181,7 @@ T_TEST(writers_behind_a_stopped_one_wait_as_long_as_they_said)
 {
     const uint64_t timeout_ns = 50000000;
     lk_cache *c = furnished(timeout_ns);
-    struct stepped s = start_inside(c, 100);
+    struct stepped s = start_inside(c, section_length(c) / 2);
     char buf[32];
     size_t size;
     step_leave_stopped(&s);
@@ -179,8 +204,9 @@ T_TEST(the_next_writer_goes_on_after_a_death)
     lk_cache *c = furnished(2000000000u);
     struct lk_cache_stat stat;
     uint64_t longest_ns = 0;
+    unsigned long length = section_length(c);
     for (unsigned i = 0; i < DEATHS; i++) {
-        struct stepped s = start_inside(c, i * 25);
+        struct stepped s = start_inside(c, length * i / (DEATHS + 2));
         step_kill(&s);
         uint64_t begun_ns = t_now_ns();
         T_REQUIRE_RC(lk_cache_set(c, "next", 4, &i, sizeof i, LK_TTL_NEVER), 0);

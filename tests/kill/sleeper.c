@@ -1,6 +1,7 @@
 #include "sleeper.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -66,6 +67,12 @@ static struct __ptrace_syscall_info syscall_of(const struct sleeper *s)
     return info;
 }
 
+static bool is_futex_wait(const struct __ptrace_syscall_info *info)
+{
+    return info->entry.nr == SYS_futex &&
+           (info->entry.args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+}
+
 /* Asleep in the kernel, by /proc. */
 static void await_sleep(const struct sleeper *s)
 {
@@ -93,7 +100,7 @@ void sleeper_sleep_again(struct sleeper *s)
         if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
             continue;
         T_REQUIRE(info.entry.nr != SYS_exit_group);
-        if (info.entry.nr == SYS_futex_waitv)
+        if (info.entry.nr == SYS_futex_waitv || is_futex_wait(&info))
             break;
     }
     go_on(s);

@@ -22,8 +22,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static int exit_key_rc;
 
-/* All presences of this process, for lki_presence_of(); guarded by `registry_lock`, which a child of
- * fork finds free because fork takes it. */
+/* All presences of this process, for lki_presence_of(), and the right to claim slots; guarded by
+ * `registry_lock`, which a child of fork finds free because fork takes it. */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lki_presence **registry;
 static size_t registry_count, registry_capacity;
@@ -114,11 +114,18 @@ void lki_presence_put(struct lki_presence *p)
 {
     registry_take();
     uint32_t left = --p->references;
+    if (left == 0)
+        (void)close(p->fd);
     registry_give();
-    if (left > 0)
-        return;
-    (void)close(p->fd);
-    free(p);
+    if (left == 0)
+        free(p);
+}
+
+void lki_presence_close(int fd)
+{
+    registry_take();
+    (void)close(fd);
+    registry_give();
 }
 
 struct lki_presence *lki_presence_of(const void *address)
@@ -173,6 +180,19 @@ static void place_self(struct lki_self *self, uint32_t slot, void *pair)
     self->record = (uint64_t *)(void *)records + slot % LKI_TOKENS_PER_PAGE * LKI_RECORD_WORDS;
 }
 
+/* The right to claim a slot: a record lock on a byte of the file, which the kernel takes back from the
+ * dead.  Without it a thread that announced a token, lost it to one of the same id in another pid
+ * namespace and was killed there would have the kernel mark the live one.  Kept for a few
+ * instructions; a slot that somebody stopped keeps so is passed over. */
+static bool claim_right(const struct lki_presence *p, uint32_t slot, short type)
+{
+    struct flock right = {.l_type = type,
+                          .l_whence = SEEK_SET,
+                          .l_start = (off_t)(p->offset + slot),
+                          .l_len = 1};
+    return fcntl(p->fd, F_SETLK, &right) == 0 || (errno != EAGAIN && errno != EACCES);
+}
+
 /* Try to make `slot` this thread's.  0, EAGAIN (it is another's), ENOMEM. */
 static int claim(struct lki_self *self, uint32_t slot, bool *was_dead)
 {
@@ -203,14 +223,21 @@ static int claim(struct lki_self *self, uint32_t slot, bool *was_dead)
 /* Start at a slot that depends on the thread, so that generations rise evenly. */
 static int claim_any(struct lki_self *self, bool *was_dead)
 {
-    uint32_t threads = self->presence->threads;
-    uint32_t start = lki_thread_id() * 2654435761u % threads;
-    for (uint32_t i = 0; i < threads; i++) {
-        int rc = claim(self, (start + i) % threads, was_dead);
-        if (rc != EAGAIN)
-            return rc;
+    const struct lki_presence *p = self->presence;
+    uint32_t start = lki_thread_id() * 2654435761u % p->threads;
+    int rc = EAGAIN;
+    for (uint32_t i = 0; i < p->threads && rc == EAGAIN; i++) {
+        uint32_t slot = (start + i) % p->threads;
+        if (lki_slot_state(p, slot) == LKI_SLOT_LIVE)
+            continue;
+        registry_take(); /* a close in this process would give the right back */
+        if (claim_right(p, slot, F_WRLCK)) {
+            rc = claim(self, slot, was_dead);
+            (void)claim_right(p, slot, F_UNLCK);
+        }
+        registry_give();
     }
-    return LK_ETHREADS;
+    return rc == EAGAIN ? LK_ETHREADS : rc;
 }
 
 /* Free an attachment whose token is no longer this thread's. */

@@ -74,6 +74,10 @@ int lki_presence_new(struct lki_presence **out, char *pages, uint64_t offset, ui
 /* Give back a reference; the mapping of `pages` must be gone or stay for good. */
 void lki_presence_put(struct lki_presence *p);
 
+/* close(2) of a descriptor of a segment: not while another thread claims a slot, whose record lock it
+ * would end. */
+void lki_presence_close(int fd);
+
 /* The segment is about to be unmapped in this process. */
 void lki_presence_unmapped(struct lki_presence *p);
 

@@ -88,7 +88,7 @@ void lki_segment_close(struct lki_segment *s)
     lki_presence_unmapped(s->presence);
     (void)munmap(s->base, s->size);
     lki_presence_put(s->presence);
-    (void)close(s->fd);
+    lki_presence_close(s->fd);
     memset(s, 0, sizeof *s);
     s->fd = -1;
 }
@@ -184,7 +184,7 @@ int lki_segment_open(struct lki_segment *s, const char *name, uint32_t kind, boo
     if (rc == 0)
         rc = lki_segment_map(s, fd, &header, writable);
     if (rc != 0)
-        (void)close(fd);
+        lki_presence_close(fd);
     return rc;
 }
 
@@ -201,7 +201,7 @@ int lki_segment_open_fd(struct lki_segment *s, int fd, uint32_t kind)
     if (rc == 0)
         rc = lki_segment_map(s, own, &header, (mode & O_ACCMODE) == O_RDWR);
     if (rc != 0)
-        (void)close(own);
+        lki_presence_close(own);
     return rc;
 }
 
@@ -239,6 +239,6 @@ int lki_segment_unlink_stale(const char *name)
 undo_directory:
     (void)close(dir);
 undo_file:
-    (void)close(fd);
+    lki_presence_close(fd);
     return rc;
 }

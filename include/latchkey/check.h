@@ -57,6 +57,8 @@ struct lk_check_options {
     bool no_leaks;             /* memory still allocated at the end is no error */
     bool keep_going;           /* explore to the end even after an error */
     bool quiet;                /* no progress line on stderr */
+    uint64_t replay;           /* 0, or 1 + the number of an execution: lk_check_replay_begins() is
+                                * called before it, so that a debugger can stop there */
     size_t stack_bytes;        /* of each thread; 0 = 256 KiB */
 };
 
@@ -127,6 +129,9 @@ void lk_check_robust_remove(uint32_t *word);
 
 /* The pause in a bounded spin: the spin is explored as one look, its later laps see nothing new. */
 void lk_check_relax(void);
+
+/* Called, for a debugger's breakpoint, before the execution that is replayed. */
+void lk_check_replay_begins(void);
 
 /* The name of an error kind as --json prints it: "race", "hang", ... */
 const char *lk_check_error_name(enum lk_check_error kind);

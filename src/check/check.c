@@ -75,8 +75,8 @@ void count_run(void)
 {
     if (lkc->end == RUN_UPGRADE)
         return;
-    lkc->runs++;
     judge();
+    lkc->runs++;
     if (lkc->errors_in_run != 0)
         lkc->failing++;
     else if (lkc->end == RUN_COMPLETE)
@@ -92,8 +92,8 @@ void count_walk(void)
 {
     if (lkc->end == RUN_UPGRADE)
         return;
-    lkc->walked++;
     judge();
+    lkc->walked++;
     if (lkc->end == RUN_COMPLETE)
         lkc->weight_sum += lkc->weight;
     stop_after_error();
@@ -138,6 +138,7 @@ static void begin(void *(*fn)(void *), void *arg, const struct lk_check_options 
     lkc->upgrade = lkc->stop = lkc->by_walk = false;
     lkc->rng = lkc->opt.seed * 0x9e3779b97f4a7c15u + 0x853c49e6748fea9bu;
     lkc->work_bytes_max = 0;
+    lkc->serial = 0;
     lkc->first_error_ns = lkc->first_error_runs = 0;
     count_reset();
     report_forget();

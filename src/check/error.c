@@ -80,7 +80,7 @@ static void record(enum lk_check_error kind, uint32_t tid, uint64_t pc, const ch
     f->events = events;
     f->tid = tid;
     f->other_pc = lkc->race_pc;
-    f->execution = lkc->runs + lkc->walked;
+    f->execution = lkc->serial;
     (void)vsnprintf(f->text, sizeof f->text, format, ap);
     if (tid < lkc->nfibers)
         copy_calls(f, tid);

@@ -378,7 +378,7 @@ struct failure {
     uint32_t ncalls;
     struct snapshot *graph;
     uint32_t events;
-    uint64_t execution; /* the how-manieth run found it */
+    uint64_t execution; /* serial number of the run that found it */
     bool sc, tso;       /* some failing graph was allowed there */
     uint64_t times;
     struct failure *next;
@@ -431,6 +431,7 @@ struct checker {
     uint64_t begun_ns, progress_ns, first_error_ns, first_error_runs;
     struct failure *failures;
     void *shadow, *heap, *keys;
+    uint64_t serial;    /* runs begun, of all modes and walks */
     uint64_t marked;    /* blocks reached so far */
     uint64_t race_pc;   /* the other access of a race */
     uint32_t *keep, *kept_index; /* scratch of revisits */

@@ -14,7 +14,7 @@ enum { EXIT_SOUND = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_BOUND = 3 };
 
 struct settings {
     struct lk_check_options opt;
-    const char *html;
+    const char *html, *witness;
     bool json;
 };
 
@@ -34,6 +34,7 @@ static const struct option options[] = {
     { "spurious", no_argument, NULL, 'S' },         { "no-leaks", no_argument, NULL, 'K' },
     { "keep-going", no_argument, NULL, 'k' },       { "json", no_argument, NULL, 'j' },
     { "html", required_argument, NULL, 'H' },       { "quiet", no_argument, NULL, 'q' },
+    { "witness", required_argument, NULL, 'x' },    { "replay-execution", required_argument, NULL, 'R' },
     { NULL, 0, NULL, 0 },
 };
 
@@ -75,6 +76,8 @@ static bool set_option(struct settings *s, int c, const char *arg)
     case 'k': o->keep_going = true; return true;
     case 'j': s->json = true; return true;
     case 'H': s->html = arg; return true;
+    case 'x': s->witness = arg; return true;
+    case 'R': return set_number(&o->replay, arg);
     case 'q': o->quiet = true; return true;
     default: return false;
     }
@@ -139,6 +142,17 @@ static int usage(const char *what)
     return EXIT_USAGE;
 }
 
+/* The search is deterministic, so the number of the execution and the same options say which. */
+static bool write_witness(const char *path, const struct failure *f)
+{
+    FILE *out = fopen(path, "w");
+    if (out == NULL)
+        return false;
+    fprintf(out, "lk-check-execution %" PRIu64 "\n%s: %s\n", f->execution,
+            lk_check_error_name(f->kind), f->text);
+    return fclose(out) == 0;
+}
+
 int __wrap_main(int argc, char **argv)
 {
     struct settings s = { .opt = { .walks = 200 } };
@@ -155,5 +169,7 @@ int __wrap_main(int argc, char **argv)
         print_text(&rep);
     if (s.html != NULL && lkc->failures != NULL && !report_html(s.html, lkc->failures))
         return usage("cannot write the page");
+    if (s.witness != NULL && lkc->failures != NULL && !write_witness(s.witness, lkc->failures))
+        return usage("cannot write the witness");
     return rc;
 }

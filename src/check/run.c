@@ -269,13 +269,18 @@ uint64_t lkc_dispatch(void)
     return lkc_call_again(f);
 }
 
+/* Under a debugger every thread runs from its beginning, with real stacks. */
+static bool replaying(void) { return lkc->opt.replay == lkc->serial; }
+
+__attribute__((noinline)) void lk_check_replay_begins(void) { __asm__ volatile(""); }
+
 static void reset_fiber(uint32_t tid)
 {
     const struct gthread *t = &lkc->g.t[tid];
     struct fiber *f = run_fiber(tid);
     f->state = FS_FRESH;
     f->pos = 0;
-    if (lkc->mode != MODE_FAST)
+    if (lkc->mode != MODE_FAST || replaying())
         return;
     if (graph_ended(&lkc->g, tid)) {
         f->state = FS_DONE;
@@ -287,11 +292,14 @@ static void reset_fiber(uint32_t tid)
 
 void run_once(void)
 {
+    lkc->serial++;
     for (uint32_t t = 0; t < lkc->g.nthreads; t++)
         if (lkc->g.t[t].live)
             reset_fiber(t);
     plain_reset();
     lkc->errors_in_run = 0;
+    if (replaying())
+        lk_check_replay_begins();
     lkc_enter();
     struct fiber *last = lkc_hot.current;
     if (last != NULL && lkc_hot.sp_min < last->sp_min)

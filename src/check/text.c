@@ -180,8 +180,8 @@ void report_counterexample(FILE *out, const struct failure *f)
     for (uint32_t i = 0; i < f->ncalls; i++)
         if (report_place(f->calls[i])[0] != 0)
             fprintf(out, "  called from %s\n", report_place(f->calls[i]));
-    fprintf(out, "  %" PRIu64 " executions show it; this one, number %" PRIu64 ", has %u events\n",
-            f->times, f->execution + 1, f->events);
+    fprintf(out, "  %" PRIu64 " executions show it; this one, run %" PRIu64 ", has %u events\n",
+            f->times, f->execution, f->events);
     if (!f->tso && f->kind != LK_CHECK_RACE)
         fprintf(out, "  only on weakly ordered processors such as ARM and POWER: none of them is an "
                      "execution of x86 (TSO)\n");

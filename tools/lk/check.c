@@ -10,7 +10,7 @@
 #include "cli.h"
 
 enum { OPT_NO_LIVENESS = 256, OPT_WEAK, OPT_SPURIOUS, OPT_NO_LEAKS, OPT_KEEP, OPT_HTML, OPT_CC,
-       OPT_SAVE, OPT_DEATHS, OPT_LOOPS, OPT_WALKS };
+       OPT_SAVE, OPT_WITNESS, OPT_REPLAY, OPT_DEATHS, OPT_LOOPS, OPT_WALKS };
 
 static const struct cli_option options[] = {
     { 'm', "model", "NAME", "memory model: rc11 (default), sc, tso" },
@@ -28,6 +28,8 @@ static const struct cli_option options[] = {
     { OPT_KEEP, "keep-going", NULL, "explore to the end after an error" },
     { 'j', "json", NULL, "print one JSON object" },
     { OPT_HTML, "html", "FILE", "write a picture of the failing execution" },
+    { OPT_WITNESS, "witness", "FILE", "write which execution failed, for --replay" },
+    { OPT_REPLAY, "replay", "FILE", "stop in gdb before that execution (same options, same program)" },
     { OPT_CC, "cc", "COMPILER", "gcc or clang (default: $CC or cc)" },
     { OPT_SAVE, "save", "FILE", "keep the linked program; run it under a debugger" },
     { 'q', "quiet", NULL, "no progress on stderr" },
@@ -55,6 +57,7 @@ struct check {
     int n_files;
     char *pass[64];                 /* options for the program */
     int n_pass;
+    uint64_t replay;                /* 0, or which execution to stop at in gdb */
 };
 
 /* Where the library and its headers are, seen from the command: in a build tree or installed. */
@@ -190,8 +193,17 @@ static int build_and_run(struct check *c)
     char full[PATH_MAX];
     if (realpath(target, full) == NULL)
         return cli_fail(CLI_USAGE, "%s: %s", target, strerror(errno));
-    char *argv[66] = { full };
-    memcpy(argv + 1, c->pass, (size_t)c->n_pass * sizeof *argv);
+    char *argv[80] = { full }, number[64];
+    static const char *const gdb[] = { "gdb", "-q", "-ex", "break lk_check_replay_begins", "-ex", "run",
+                                       "--args" };
+    size_t n = 0;
+    for (; c->replay != 0 && n < sizeof gdb / sizeof gdb[0]; n++)
+        argv[n] = (char *)(uintptr_t)gdb[n];
+    argv[n++] = full;
+    memcpy(argv + n, c->pass, (size_t)c->n_pass * sizeof *argv);
+    (void)snprintf(number, sizeof number, "--replay-execution=%lu", (unsigned long)c->replay);
+    if (c->replay != 0)
+        argv[n + (size_t)c->n_pass] = number;
     cli_catch_stop(); /* the program hears of it too, and ends with what it has */
     int code = run(argv);
     if (code >= 128)
@@ -241,6 +253,19 @@ static bool value_fits(int letter, const char *value)
     }
 }
 
+static bool read_witness(struct check *c, const char *path)
+{
+    unsigned long n = 0;
+    FILE *in = fopen(path, "r");
+    bool good = in != NULL && fscanf(in, "lk-check-execution %lu", &n) == 1 && n != 0;
+    if (in != NULL)
+        (void)fclose(in);
+    if (!good)
+        cli_usage("'%s' is no file that --witness wrote", path);
+    c->replay = n;
+    return good;
+}
+
 static int options_of(struct check *c, int argc, char **argv)
 {
     struct cli_args a = { .argc = argc, .argv = argv, .options = options, .n_options = N_OPTIONS };
@@ -254,6 +279,10 @@ static int options_of(struct check *c, int argc, char **argv)
             c->cc = a.value;
         else if (letter == OPT_SAVE)
             c->save = a.value;
+        else if (letter == OPT_REPLAY) {
+            if (!read_witness(c, a.value))
+                return CLI_USAGE;
+        }
         else if (!value_fits(letter, a.value) || !pass_on(c, &a, letter))
             return CLI_USAGE;
     }

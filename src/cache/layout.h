@@ -13,25 +13,26 @@
 struct lki_queue {
     uint32_t head, tail;
     uint32_t granules; /* of its entries */
-    uint32_t entries;
 };
 
 enum lki_queue_name { LKI_SMALL = 0, LKI_MAIN = 1 };
 
-/* Under the shard's lock, but for `entries`, `used` and `leases_held`, which statistics read. */
+/* Under the shard's lock, but for `entries`, `used` and `leases_held`, which statistics read.  What each
+ * change needs is in the first cache line. */
 struct lki_shard_head {
-    uint32_t lock; /* life/rmutex.h */
+    uint32_t lock;        /* life/rmutex.h */
+    uint32_t cursor;      /* granule where the next search for room begins */
     uint32_t entries;
     uint32_t used;        /* granules of entries */
     uint32_t leases_held; /* records that name a holder */
+    uint32_t reserved;
     uint64_t sections;    /* how often the lock was taken */
     uint64_t version;     /* the last that was given to an entry */
     struct lki_queue queues[2];
-    uint32_t cursor; /* granule where the next search for room begins */
-    uint32_t reserved;
     uint64_t ghost_clock; /* evictions remembered */
-    uint64_t unused[6];
+    uint64_t unused[7];
 };
+_Static_assert(offsetof(struct lki_shard_head, ghost_clock) == 64, "the first cache line");
 _Static_assert(sizeof(struct lki_shard_head) == 128, "two cache lines");
 
 /* A version is {count:54, shard:10}: one shard's count makes it unique in the cache. */

@@ -27,7 +27,7 @@ enum lki_queue_name lki_queue_of(const struct lki_shard *s, uint32_t slot)
 
 void lki_queue_clear(const struct lki_shard *s)
 {
-    struct lki_queue none = {0, 0, 0, 0};
+    struct lki_queue none = {0, 0, 0};
     lki_head(s)->queues[LKI_SMALL] = none;
     lki_head(s)->queues[LKI_MAIN] = none;
 }
@@ -47,7 +47,6 @@ void lki_queue_add(const struct lki_shard *s, enum lki_queue_name name, uint32_t
         q->tail = slot + 1;
     q->head = slot + 1;
     q->granules += granules;
-    q->entries++;
 }
 
 void lki_queue_remove(const struct lki_shard *s, uint32_t slot, uint32_t granules)
@@ -65,7 +64,6 @@ void lki_queue_remove(const struct lki_shard *s, uint32_t slot, uint32_t granule
     else
         q->tail = prev;
     q->granules -= granules;
-    q->entries--;
 }
 
 void lki_queue_resize(const struct lki_shard *s, uint32_t slot, uint32_t was, uint32_t is)

@@ -232,7 +232,6 @@ static void check_queue(struct verify *v, enum lki_queue_name name)
 {
     const struct lki_queue *q = &lki_head(&v->copy)->queues[name];
     const char *place = name == LKI_SMALL ? "small queue" : "main queue";
-    uint32_t entries = 0;
     uint32_t granules = 0;
     uint32_t prev = 0;
     for (uint32_t number = q->head; number != 0;) {
@@ -245,14 +244,13 @@ static void check_queue(struct verify *v, enum lki_queue_name name)
         v->queued[number - 1] = 1;
         if ((link->prev & 0x7fffffff) != prev || lki_queue_of(&v->copy, number - 1) != name)
             problem(v, place, "slot %u is not linked back", number - 1);
-        entries++;
         granules += granules_in(v, number - 1);
         prev = number;
         number = link->next;
     }
-    if (q->tail != prev || q->entries != entries || q->granules != granules)
-        problem(v, place, "says tail %u, %u entries, %u granules; has %u, %u, %u", q->tail,
-                q->entries, q->granules, prev, entries, granules);
+    if (q->tail != prev || q->granules != granules)
+        problem(v, place, "says tail %u, %u granules; has %u, %u", q->tail, q->granules, prev,
+                granules);
 }
 
 static void check_queues(struct verify *v)

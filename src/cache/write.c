@@ -21,7 +21,10 @@ struct request {
 static int enter_for(struct lki_section *x, const struct lk_cache *c, const struct lki_key *key)
 {
     struct lki_shard s = lki_shard_at(c, lki_hash_shard(key->hash, c->geometry.shards));
-    lki_find_prefetch_bucket(&s, key->hash); /* comes while the lock is on its way */
+    /* All these are on their way at once, and before the lock is held rather than after. */
+    lk_prefetch_write(lki_head(&s));
+    lki_find_prefetch_bucket(&s, key->hash);
+    lki_find_prefetch_entry(&s, key->hash);
     return lki_section_enter(x, c, s.index);
 }
 

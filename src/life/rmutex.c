@@ -29,8 +29,8 @@
 #define INCONSISTENT 0x40000000u
 #define HOLDER LKI_HOLDER_ANY
 
-/* A section under such a lock is some 100 ns: spin for about a microsecond before the kernel. */
-enum { SPINS = 60, TRIES = 100 };
+/* A section under such a lock is some 100 ns, a sleep and a wake some 10 us: spin a few us first. */
+enum { SPINS = 200, TRIES = 100 };
 enum { BACKSTOP_FIRST_MS = 10, BACKSTOP_LAST_MS = 40, LATE_NS = 1000000 };
 
 static bool take(uint32_t *word, uint32_t seen, uint32_t wanted)

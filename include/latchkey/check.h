@@ -1,9 +1,10 @@
 /* latchkey/check.h - the model checker: every execution of real C code, each exactly once.
  *
  * The code under test is compiled with -fsanitize=thread (instrumentation only) and linked with
- * liblatchkey-check instead of the compiler's own runtime.  lk_check_run() starts the given function
- * over and over, on stacks of its own, until every execution that the memory model allows has been
- * met: every value that every atomic load may return and every order of the stores to one location.
+ * liblatchkey-check instead of the compiler's own runtime.  lk_check_run() starts the given
+ * function over and over, on stacks of its own, until every execution that the memory model allows
+ * has been met: every value that every atomic load may return and every order of the stores to one
+ * location.
  *
  * What a program may use: C11 atomics or the __atomic builtins in sizes 1 to 8, <threads.h> or
  * <pthread.h>, malloc and free, assert.  It must be deterministic but for its threads, and leave
@@ -25,59 +26,59 @@ extern "C" {
 enum lk_check_model { LK_CHECK_RC11, LK_CHECK_SC, LK_CHECK_TSO };
 
 enum lk_check_error {
-    LK_CHECK_ASSERT,       /* an assertion does not hold, or abort() was called */
-    LK_CHECK_RACE,         /* two accesses to one location, one of them plain, in no order */
-    LK_CHECK_DEADLOCK,     /* threads wait for each other's locks, or join each other */
-    LK_CHECK_HANG,         /* a thread sleeps or spins for ever */
+    LK_CHECK_ASSERT,   /* an assertion does not hold, or abort() was called */
+    LK_CHECK_RACE,     /* two accesses to one location, one of them plain, in no order */
+    LK_CHECK_DEADLOCK, /* threads wait for each other's locks, or join each other */
+    LK_CHECK_HANG,     /* a thread sleeps or spins for ever */
     LK_CHECK_USE_AFTER_FREE,
-    LK_CHECK_BAD_FREE,     /* freed twice, or never allocated */
-    LK_CHECK_OUT_OF_BOUNDS,/* outside every block of the heap */
-    LK_CHECK_LEAK,         /* still allocated when every thread has ended */
-    LK_CHECK_UNINITIALISED,/* an atomic read of heap memory that nobody wrote */
-    LK_CHECK_MIXED_SIZE,   /* atomic accesses of different sizes to the same bytes: not covered */
-    LK_CHECK_MISUSE,       /* of a lock: unlocked by another thread, destroyed while locked, ... */
-    LK_CHECK_CRASH,        /* a signal: null pointer and the like */
-    LK_CHECK_UNSUPPORTED,  /* a call that the checker does not model */
-    LK_CHECK_BUSY_WAIT,    /* goes round and round a futex call that does not sleep */
-    LK_CHECK_ERRORS        /* how many there are */
+    LK_CHECK_BAD_FREE,      /* freed twice, or never allocated */
+    LK_CHECK_OUT_OF_BOUNDS, /* outside every block of the heap */
+    LK_CHECK_LEAK,          /* still allocated when every thread has ended */
+    LK_CHECK_UNINITIALISED, /* an atomic read of heap memory that nobody wrote */
+    LK_CHECK_MIXED_SIZE,    /* atomic accesses of different sizes to the same bytes: not covered */
+    LK_CHECK_MISUSE,        /* of a lock: unlocked by another thread, destroyed while locked, ... */
+    LK_CHECK_CRASH,         /* a signal: null pointer and the like */
+    LK_CHECK_UNSUPPORTED,   /* a call that the checker does not model */
+    LK_CHECK_BUSY_WAIT,     /* goes round and round a futex call that does not sleep */
+    LK_CHECK_ERRORS         /* how many there are */
 };
 
 struct lk_check_options {
     enum lk_check_model model;
-    uint64_t max_executions;   /* 0 = no bound */
-    uint64_t max_ns;           /* 0 = no bound */
-    uint32_t max_events;       /* of one thread; 0 = 100,000 */
-    uint32_t max_deaths;       /* processes that may die in one execution */
-    uint32_t walks;            /* random walks before the exhaustive search */
-    bool random_only;          /* nothing but random walks, until a bound */
+    uint64_t max_executions; /* 0 = no bound */
+    uint64_t max_ns;         /* 0 = no bound */
+    uint32_t max_events;     /* of one thread; 0 = 100,000 */
+    uint32_t max_deaths;     /* processes that may die in one execution */
+    uint32_t walks;          /* random walks before the exhaustive search */
+    bool random_only;        /* nothing but random walks, until a bound */
     uint64_t seed;
-    bool no_liveness;          /* do not call an execution that blocks for ever an error */
-    bool weak_fails;           /* weak compare-and-swap may fail for no reason */
-    bool spurious_wakes;       /* condition and futex waits may return for no reason */
-    bool no_leaks;             /* memory still allocated at the end is no error */
-    bool keep_going;           /* explore to the end even after an error */
-    bool quiet;                /* no progress line on stderr */
-    uint64_t replay;           /* 0, or 1 + the number of an execution: lk_check_replay_begins() is
+    bool no_liveness;    /* do not call an execution that blocks for ever an error */
+    bool weak_fails;     /* weak compare-and-swap may fail for no reason */
+    bool spurious_wakes; /* condition and futex waits may return for no reason */
+    bool no_leaks;       /* memory still allocated at the end is no error */
+    bool keep_going;     /* explore to the end even after an error */
+    bool quiet;          /* no progress line on stderr */
+    uint64_t replay;     /* 0, or 1 + the number of an execution: lk_check_replay_begins() is
                                 * called before it, so that a debugger can stop there */
-    size_t stack_bytes;        /* of each thread; 0 = 256 KiB */
+    size_t stack_bytes;  /* of each thread; 0 = 256 KiB */
 };
 
 struct lk_check_found {
     enum lk_check_error kind;
-    const char *text;          /* one sentence */
-    const char *place;         /* file:line */
-    uint64_t times;            /* executions that showed it */
-    bool sc, tso;              /* some of them are executions of these stronger models too */
+    const char *text;  /* one sentence */
+    const char *place; /* file:line */
+    uint64_t times;    /* executions that showed it */
+    bool sc, tso;      /* some of them are executions of these stronger models too */
 };
 
 struct lk_check_report {
-    uint64_t complete;         /* executions in which every thread ended */
-    uint64_t blocked;          /* in which some thread waits and no error was seen */
-    uint64_t wasted;           /* begun and dropped */
-    uint64_t walked;           /* random walks among them: not counted above */
-    double estimate;           /* of the executions in all, from the random walks; 0 = none */
-    bool bounded;              /* a bound was hit: nothing is proved */
-    bool by_walk;              /* the error was met on a random walk */
+    uint64_t complete; /* executions in which every thread ended */
+    uint64_t blocked;  /* in which some thread waits and no error was seen */
+    uint64_t wasted;   /* begun and dropped */
+    uint64_t walked;   /* random walks among them: not counted above */
+    double estimate;   /* of the executions in all, from the random walks; 0 = none */
+    bool bounded;      /* a bound was hit: nothing is proved */
+    bool by_walk;      /* the error was met on a random walk */
     double seconds;
     double executions_per_second;
     uint64_t peak_pending_bytes;
@@ -103,7 +104,8 @@ void lk_check_assume(bool condition);
 /* In the program: 0..ways-1, each explored. */
 uint32_t lk_check_choose(uint32_t ways);
 
-/* ---- processes that die; the kernel's part -------------------------------------------------------
+/* ---- processes that die; the kernel's part
+ * -------------------------------------------------------
  *
  * A mortal thread stands for a process of its own: it may die before each store, read-modify-write
  * or futex call, at most `max_deaths` of them in one execution. */

@@ -1,4 +1,5 @@
-/* alloc.c - memory of the checker itself, mapped apart from all that the program under test sees. */
+/* alloc.c - memory of the checker itself, mapped apart from all that the program under test
+ * sees. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

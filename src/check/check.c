@@ -14,7 +14,8 @@
 #define LOOK_ON_RUNS 5000u
 #define LOOK_ON_NS 300000000u
 
-/* ---- counting --------------------------------------------------------------------------------- */
+/* ---- counting
+ * --------------------------------------------------------------------------------- */
 
 void count_reset(void)
 {
@@ -55,8 +56,8 @@ static void stop_after_error(void)
     }
     if (lkc->opt.keep_going)
         return;
-    if (lkc->runs - lkc->first_error_runs >= LOOK_ON_RUNS
-        || lkc_now_ns() - lkc->first_error_ns >= LOOK_ON_NS)
+    if (lkc->runs - lkc->first_error_runs >= LOOK_ON_RUNS ||
+        lkc_now_ns() - lkc->first_error_ns >= LOOK_ON_NS)
         lkc->stop = true;
 }
 
@@ -114,7 +115,8 @@ void count_progress(void)
     }
 }
 
-/* ---- the run ---------------------------------------------------------------------------------- */
+/* ---- the run
+ * ---------------------------------------------------------------------------------- */
 
 static void begin(void *(*fn)(void *), void *arg, const struct lk_check_options *opt)
 {

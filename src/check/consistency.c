@@ -1,23 +1,24 @@
 /* consistency.c - which graphs the memory model allows.
  *
- * Coherence, atomicity and the absence of cycles through po and rf hold by construction; what is left
- * of RC11 is the axiom of sequentially consistent accesses: psc is acyclic.  SC and TSO are tests of
- * one acyclic relation each. */
+ * Coherence, atomicity and the absence of cycles through po and rf hold by construction; what is
+ * left of RC11 is the axiom of sequentially consistent accesses: psc is acyclic.  SC and TSO are
+ * tests of one acyclic relation each. */
 #include <string.h>
 
 #include "internal.h"
 
-/* ---- bit sets over all events, numbered thread by thread -------------------------------------- */
+/* ---- bit sets over all events, numbered thread by thread
+ * -------------------------------------- */
 
 struct psc {
     const struct graph *g;
-    uint32_t *base;        /* first number of each thread */
+    uint32_t *base; /* first number of each thread */
     uint32_t n, words;
-    evid *sc;              /* the sequentially consistent events */
+    evid *sc; /* the sequentially consistent events */
     uint32_t nsc;
-    uint64_t *before;      /* [nsc][words]: x such that x scb y, y = the event or (fence) y hb it */
-    uint64_t *eco_before;  /* the same for eco; fences only */
-    uint64_t *after;       /* fences: what they happen before */
+    uint64_t *before;     /* [nsc][words]: x such that x scb y, y = the event or (fence) y hb it */
+    uint64_t *eco_before; /* the same for eco; fences only */
+    uint64_t *after;      /* fences: what they happen before */
 };
 
 /* Scratch memory that is kept from call to call. */
@@ -26,7 +27,7 @@ static struct {
     uint64_t *bits, *edges;
     evid *sc;
     uint32_t cap_base, cap_bits, cap_sc, cap_edges, cap_from, cap_next, cap_head, cap_queue;
-} *scratch;
+} * scratch;
 
 static void set_range(uint64_t *bits, uint32_t from, uint32_t to)
 {
@@ -68,7 +69,10 @@ static void set_mo_rb_before(const struct psc *p, uint64_t *bits, const struct g
             set_event(p, bits, l->rd[i]);
 }
 
-static bool is_memory(const struct event *e) { return e->kind == EK_READ || e->kind == EK_WRITE; }
+static bool is_memory(const struct event *e)
+{
+    return e->kind == EK_READ || e->kind == EK_WRITE;
+}
 
 /* x hb y and both touch the same location: x of that location in y's clock. */
 static void set_same_loc_before(const struct psc *p, uint64_t *bits, evid y)
@@ -100,12 +104,10 @@ static bool seen_again(const struct psc *p, evid x, const uint32_t *hb)
 {
     const struct gloc *l = &p->g->loc[graph_ev(p->g, x)->loc];
     for (uint32_t i = 0; i < l->nco; i++)
-        if (l->co[i] != x && clk_has(hb, l->co[i])
-            && clk_has(graph_clk(p->g, l->co[i], CLK_HB), x))
+        if (l->co[i] != x && clk_has(hb, l->co[i]) && clk_has(graph_clk(p->g, l->co[i], CLK_HB), x))
             return true;
     for (uint32_t i = 0; i < l->nrd; i++)
-        if (l->rd[i] != x && clk_has(hb, l->rd[i])
-            && clk_has(graph_clk(p->g, l->rd[i], CLK_HB), x))
+        if (l->rd[i] != x && clk_has(hb, l->rd[i]) && clk_has(graph_clk(p->g, l->rd[i], CLK_HB), x))
             return true;
     return false;
 }
@@ -177,9 +179,9 @@ static bool psc_edge(const struct psc *p, uint32_t a, uint32_t b)
     const uint64_t *after = p->after + (size_t)a * p->words;
     if (meet(after, before, p->words))
         return true;
-    return graph_ev(p->g, p->sc[b])->kind == EK_FENCE
-           && (has_event(p, after, p->sc[b])
-               || meet(after, p->eco_before + (size_t)b * p->words, p->words));
+    return graph_ev(p->g, p->sc[b])->kind == EK_FENCE &&
+           (has_event(p, after, p->sc[b]) ||
+            meet(after, p->eco_before + (size_t)b * p->words, p->words));
 }
 
 /* Number the events and collect the sequentially consistent ones. */
@@ -232,7 +234,7 @@ static void fill_rows(struct psc *p)
 
 bool consistent_rc11(struct graph *g)
 {
-    struct psc p = { .g = g };
+    struct psc p = {.g = g};
     number(&p);
     if (p.nsc < 2)
         return true;
@@ -257,7 +259,8 @@ bool consistent_rc11(struct graph *g)
     return n == 0;
 }
 
-/* ---- one acyclic relation --------------------------------------------------------------------- */
+/* ---- one acyclic relation
+ * --------------------------------------------------------------------- */
 
 struct order {
     const struct graph *g;
@@ -298,7 +301,7 @@ static void communication(struct order *o, bool external)
 
 static void order_begin(struct order *o, const struct graph *g)
 {
-    *o = (struct order){ .g = g };
+    *o = (struct order){.g = g};
     LKC_GROW(scratch->base, scratch->cap_base, g->nthreads + 1);
     o->base = scratch->base;
     for (uint32_t t = 0; t < g->nthreads; t++) {
@@ -359,8 +362,8 @@ static void tso_program_order(struct order *o, uint32_t t)
             edge(o, last_read, id);
         if (last_write != EV_INIT && (!read || locked))
             edge(o, last_write, id);
-        bool barrier = e->kind != EK_READ && e->kind != EK_WRITE
-                       && (e->kind != EK_FENCE || e->order == MO_SC);
+        bool barrier =
+            e->kind != EK_READ && e->kind != EK_WRITE && (e->kind != EK_FENCE || e->order == MO_SC);
         if (read || barrier || (e->kind == EK_WRITE && (locked || e->order == MO_SC)))
             last_read = id;
         if (!read && e->kind != EK_FENCE)

@@ -61,10 +61,11 @@ static void copy_calls(struct failure *f, uint32_t tid)
     void **top = fi == self() ? lkc_hot.calls : fi->calls_top;
     f->ncalls = 0;
     while (top > fi->calls && f->ncalls < 16)
-        f->calls[f->ncalls++] = (uint64_t)(uintptr_t)*--top;
+        f->calls[f->ncalls++] = (uint64_t)(uintptr_t) * --top;
 }
 
-static void record(enum lk_check_error kind, uint32_t tid, uint64_t pc, const char *format, va_list ap)
+static void record(enum lk_check_error kind, uint32_t tid, uint64_t pc, const char *format,
+                   va_list ap)
 {
     struct failure *f = failure_of(kind, pc);
     uint32_t events = count_events();
@@ -122,15 +123,20 @@ void report_fill(struct lk_check_report *rep)
         if (rep->nerrors == sizeof rep->error / sizeof rep->error[0])
             break;
         rep->error[rep->nerrors++] = (struct lk_check_found){
-            .kind = f->kind, .text = f->text, .place = report_place(f->pc), .times = f->times,
-            .sc = f->sc, .tso = f->tso,
+            .kind = f->kind,
+            .text = f->text,
+            .place = report_place(f->pc),
+            .times = f->times,
+            .sc = f->sc,
+            .tso = f->tso,
         };
     }
 }
 
-/* ---- signals ---------------------------------------------------------------------------------- */
+/* ---- signals
+ * ---------------------------------------------------------------------------------- */
 
-static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 #define FATALS (sizeof fatal / sizeof fatal[0])
 
 struct signals {
@@ -160,7 +166,10 @@ static void on_interrupt(int number)
     sig->interrupted = 1;
 }
 
-bool report_interrupted(void) { return sig != NULL && sig->interrupted; }
+bool report_interrupted(void)
+{
+    return sig != NULL && sig->interrupted;
+}
 
 void report_catch_signals(bool on)
 {
@@ -168,13 +177,13 @@ void report_catch_signals(bool on)
         sig = lkc_alloc(sizeof *sig);
         memset(sig, 0, sizeof *sig);
         sig->stack = lkc_alloc(64 << 10);
-        stack_t st = { .ss_sp = sig->stack, .ss_size = 64 << 10 };
+        stack_t st = {.ss_sp = sig->stack, .ss_size = 64 << 10};
         (void)sigaltstack(&st, NULL);
     }
-    struct sigaction act = { .sa_sigaction = on_fatal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction act = {.sa_sigaction = on_fatal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     for (size_t i = 0; i < FATALS; i++)
         (void)(on ? sigaction(fatal[i], &act, &sig->old[i])
                   : sigaction(fatal[i], &sig->old[i], NULL));
-    struct sigaction stop = { .sa_handler = on_interrupt };
+    struct sigaction stop = {.sa_handler = on_interrupt};
     (void)(on ? sigaction(SIGINT, &stop, &sig->old_int) : sigaction(SIGINT, &sig->old_int, NULL));
 }

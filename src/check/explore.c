@@ -11,7 +11,10 @@
 
 /* ---- adding events --------------------------------------------------------------------------- */
 
-static evid newest(const struct gloc *l) { return l->nco == 0 ? EV_INIT : l->co[l->nco - 1]; }
+static evid newest(const struct gloc *l)
+{
+    return l->nco == 0 ? EV_INIT : l->co[l->nco - 1];
+}
 
 /* Whether another read-modify-write has read what r, at e, reads. */
 static bool taken(evid r, const struct event *e)
@@ -67,7 +70,7 @@ enum outcome explore_settle(evid r)
     struct event *e = graph_ev(g, r);
     uint64_t result;
     e->value = graph_value(g, e->loc, e->rf);
-    e->flags &= (uint8_t)~(EF_RMW | EF_STUCK);
+    e->flags &= (uint8_t) ~(EF_RMW | EF_STUCK);
     enum outcome out = op_outcome(e, e->value, &result);
     e->order = out == OUT_READ && e->op != OP_NONE ? e->fail_order : e->ok_order;
     struct gthread *t = &g->t[ev_tid(r)];
@@ -203,7 +206,8 @@ static struct event *recorded(unsigned kind)
 /* In strict runs plain memory must hold what the events before say: wait until they have run. */
 static void after_source(const struct event *e)
 {
-    if (lkc->mode != MODE_FAST && e->rf != EV_INIT && run_fiber(ev_tid(e->rf))->pos <= ev_pos(e->rf))
+    if (lkc->mode != MODE_FAST && e->rf != EV_INIT &&
+        run_fiber(ev_tid(e->rf))->pos <= ev_pos(e->rf))
         run_wait_rf(e->rf);
 }
 
@@ -214,7 +218,8 @@ static void check_location(const struct event *e, const struct access *a)
                 (unsigned long)a->addr, (unsigned long)lkc->locs[e->loc].addr);
 }
 
-/* The lap asked the kernel to sleep, was refused, and would be refused again: nothing has changed. */
+/* The lap asked the kernel to sleep, was refused, and would be refused again: nothing has
+ * changed. */
 static void mind_busy_wait(const struct gthread *t, uint32_t from, uint64_t pc)
 {
     bool asked = false;
@@ -240,22 +245,22 @@ static void cut_spin(const struct access *a, uint64_t state)
             continue;
         if (e->kind != EK_READ || e->lap != f->lap)
             return;
-        if (e->state == state && e->pc == a->pc && lkc->locs[e->loc].addr == a->addr
-            && e->op == a->op && e->operand == a->operand) {
+        if (e->state == state && e->pc == a->pc && lkc->locs[e->loc].addr == a->addr &&
+            e->op == a->op && e->operand == a->operand) {
             mind_busy_wait(t, p, a->pc);
             run_stuck(STUCK_SPIN, p);
         }
     }
 }
 
-/* A spin that gives up after so many laps is explored as one look: the laps after the first, marked by
- * a pause, repeat its result and are no events. */
+/* A spin that gives up after so many laps is explored as one look: the laps after the first, marked
+ * by a pause, repeat its result and are no events. */
 static bool stutters(const struct access *a, uint64_t *value)
 {
     const struct fiber *f = self();
     const struct event *e = f->pos > 0 ? &lkc->g.t[f->tid].ev[f->pos - 1] : NULL;
-    if (!f->stutter || e == NULL || a->op != OP_NONE || e->kind != EK_READ || e->op != OP_NONE
-        || e->pc != a->pc || lkc->locs[e->loc].addr != a->addr)
+    if (!f->stutter || e == NULL || a->op != OP_NONE || e->kind != EK_READ || e->op != OP_NONE ||
+        e->pc != a->pc || lkc->locs[e->loc].addr != a->addr)
         return false;
     *value = e->value;
     return true;

@@ -10,8 +10,7 @@ bool hang_sees_newest(const struct graph *g, const struct event *e)
 {
     const struct gloc *l = &g->loc[e->loc];
     int64_t newest = (int64_t)l->nco - 1;
-    return graph_copos(g, e->rf) == newest
-           || (e->flags & EF_RMW && e[1].copos == newest);
+    return graph_copos(g, e->rf) == newest || (e->flags & EF_RMW && e[1].copos == newest);
 }
 
 /* Whether the thread, left alone, stays where it is. */
@@ -24,8 +23,8 @@ static bool stands_still(const struct graph *g, uint32_t tid)
     case STUCK_AWAIT:
     case STUCK_SPIN:
         for (uint32_t p = t->stuck_at; p < t->len; p++)
-            if (t->ev[p].kind == EK_READ && !(t->ev[p].flags & EF_SILENT)
-                && !hang_sees_newest(g, &t->ev[p]))
+            if (t->ev[p].kind == EK_READ && !(t->ev[p].flags & EF_SILENT) &&
+                !hang_sees_newest(g, &t->ev[p]))
                 return false;
         return true;
     case STUCK_JOIN:
@@ -56,8 +55,8 @@ void hang_judge(void)
     const struct gthread *t = &g->t[culprit];
     uint64_t pc = t->stuck == STUCK_JOIN ? 0 : t->ev[t->stuck_at].pc;
     if (locks == waiting)
-        error_record(LK_CHECK_DEADLOCK, culprit, pc, "thread %u waits for ever for a lock or a thread",
-                     culprit);
+        error_record(LK_CHECK_DEADLOCK, culprit, pc,
+                     "thread %u waits for ever for a lock or a thread", culprit);
     else if (t->stuck == STUCK_SPIN)
         error_record(LK_CHECK_HANG, culprit, pc, "thread %u spins for ever", culprit);
     else

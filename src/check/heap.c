@@ -1,5 +1,5 @@
-/* heap.c - malloc for the program under test: one arena a thread, addresses that repeat in every run
- * and are never used twice in one. */
+/* heap.c - malloc for the program under test: one arena a thread, addresses that repeat in every
+ * run and are never used twice in one. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -28,7 +28,10 @@ struct heap {
     uintptr_t low, high;
 };
 
-static struct heap *heap(void) { return lkc->heap; }
+static struct heap *heap(void)
+{
+    return lkc->heap;
+}
 
 void heap_init(void)
 {
@@ -80,7 +83,10 @@ static struct arena *arena_at(uintptr_t addr)
     return NULL;
 }
 
-bool heap_owns(const void *p) { return lkc != NULL && arena_at((uintptr_t)p) != NULL; }
+bool heap_owns(const void *p)
+{
+    return lkc != NULL && arena_at((uintptr_t)p) != NULL;
+}
 
 /* The block that begins at or before addr; NULL = addr is before all. */
 static struct block *block_before(const struct arena *a, uintptr_t addr)
@@ -112,7 +118,7 @@ void *heap_new(size_t size, size_t align, bool zero, uint64_t pc)
         return NULL;
     a->next = addr + size + 16; /* a gap, so that one past the end is nobody's */
     LKC_GROW(a->block, a->cap_blocks, a->nblocks + 1);
-    a->block[a->nblocks++] = (struct block){ .addr = addr, .size = size, .new_pc = pc };
+    a->block[a->nblocks++] = (struct block){.addr = addr, .size = size, .new_pc = pc};
     memset((void *)addr, zero ? 0 : FILL, size);
     f->lap++;
     return (void *)addr;
@@ -200,7 +206,8 @@ bool heap_name(uintptr_t addr, char *text, size_t size)
     return true;
 }
 
-/* ---- leaks: blocks that nothing refers to ------------------------------------------------------ */
+/* ---- leaks: blocks that nothing refers to
+ * ------------------------------------------------------ */
 
 static void mark_value(uint64_t value)
 {
@@ -230,7 +237,8 @@ static void mark_locations(void)
         struct arena *a = arena_at(lkc->locs[loc].addr);
         const struct block *b = a != NULL ? block_before(a, lkc->locs[loc].addr) : NULL;
         if (b == NULL || b->marked)
-            mark_value(graph_value(g, loc, l->nco == 0 ? EV_INIT : l->co[l->nco - 1]) & ~(uint64_t)7);
+            mark_value(graph_value(g, loc, l->nco == 0 ? EV_INIT : l->co[l->nco - 1]) &
+                       ~(uint64_t)7);
     }
 }
 

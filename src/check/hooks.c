@@ -1,7 +1,7 @@
 /* hooks.c - what the instrumented program calls, on the checker's side of the trap.
  *
- * The names and meanings are those of ThreadSanitizer's interface, which gcc and clang share.  Outside
- * an exploration every hook does what the access itself would. */
+ * The names and meanings are those of ThreadSanitizer's interface, which gcc and clang share.
+ * Outside an exploration every hook does what the access itself would. */
 #include "hooks.h"
 #include "shim.h"
 
@@ -26,8 +26,11 @@ struct fiber *hook_enter(void)
 
 struct access hook_access(const struct fiber *f, const volatile void *p, unsigned size, int order)
 {
-    struct access a = { .addr = (uintptr_t)p, .size = (uint8_t)size, .order = (uint8_t)order,
-                        .fail_order = (uint8_t)order, .pc = lkc_trap_pc(f) };
+    struct access a = {.addr = (uintptr_t)p,
+                       .size = (uint8_t)size,
+                       .order = (uint8_t)order,
+                       .fail_order = (uint8_t)order,
+                       .pc = lkc_trap_pc(f)};
     if (a.addr >= SHADOW)
         return a;
     if (lkc->mode != MODE_FAST)
@@ -46,7 +49,8 @@ uint64_t hook_rmw(const struct fiber *f, const volatile void *p, unsigned size, 
     return explore_read(&a);
 }
 
-/* ---- plain accesses --------------------------------------------------------------------------- */
+/* ---- plain accesses
+ * --------------------------------------------------------------------------- */
 
 #define PLAIN(n)                                                                                   \
     void lkc_k_read##n(void *p)                                                                    \
@@ -81,7 +85,8 @@ void lkc_k_write_range(void *p, size_t size)
         plain_write((uintptr_t)p, size, lkc_trap_pc(f));
 }
 
-/* ---- atomics ---------------------------------------------------------------------------------- */
+/* ---- atomics
+ * ---------------------------------------------------------------------------------- */
 
 /* The value that a compare-and-swap expects lies in memory of the program's. */
 static void give_back(struct fiber *f, void *expected, unsigned size, uint64_t value)
@@ -119,7 +124,7 @@ static bool cas(struct fiber *f, const volatile void *p, void *expected, uint64_
         struct fiber *f = hook_enter();                                                            \
         if (f == NULL)                                                                             \
             return builtin(p, v, __ATOMIC_SEQ_CST);                                                \
-        return (type)hook_rmw(f, p, sizeof *p, order, op, v);                                           \
+        return (type)hook_rmw(f, p, sizeof *p, order, op, v);                                      \
     }
 
 #define ATOMIC(bits, type)                                                                         \
@@ -128,7 +133,7 @@ static bool cas(struct fiber *f, const volatile void *p, void *expected, uint64_
         struct fiber *f = hook_enter();                                                            \
         if (f == NULL)                                                                             \
             return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                           \
-        return (type)hook_rmw(f, p, sizeof *p, order, OP_NONE, 0);                                      \
+        return (type)hook_rmw(f, p, sizeof *p, order, OP_NONE, 0);                                 \
     }                                                                                              \
     void lkc_k_store##bits(volatile type *p, type v, int order)                                    \
     {                                                                                              \
@@ -137,7 +142,7 @@ static bool cas(struct fiber *f, const volatile void *p, void *expected, uint64_
             __atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                              \
             return;                                                                                \
         }                                                                                          \
-        struct access a = hook_access(f, p, sizeof *p, order);                                       \
+        struct access a = hook_access(f, p, sizeof *p, order);                                     \
         explore_write(&a, v);                                                                      \
     }                                                                                              \
     FETCH(bits, type, exchange, OP_XCHG, __atomic_exchange_n)                                      \
@@ -168,7 +173,7 @@ static bool cas(struct fiber *f, const volatile void *p, void *expected, uint64_
             (void)__atomic_compare_exchange_n(p, &e, d, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);    \
             return e;                                                                              \
         }                                                                                          \
-        struct access a = hook_access(f, p, sizeof d, order);                                        \
+        struct access a = hook_access(f, p, sizeof d, order);                                      \
         a.op = OP_CAS;                                                                             \
         a.expected = e;                                                                            \
         a.operand = d;                                                                             \
@@ -196,7 +201,8 @@ void lkc_k_signal_fence(int order)
     (void)hook_enter();
 }
 
-/* ---- threads begin and end --------------------------------------------------------------------- */
+/* ---- threads begin and end
+ * --------------------------------------------------------------------- */
 
 void lkc_k_begin(void)
 {

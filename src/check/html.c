@@ -1,6 +1,7 @@
 /* html.c - a failing execution as a picture: one self-contained page, threads as columns.
  *
- * Events stand in an order that respects po and rf, one row each; rf, mo and fr go across as curves. */
+ * Events stand in an order that respects po and rf, one row each; rf, mo and fr go across as
+ * curves. */
 #include <string.h>
 
 #include "report.h"
@@ -31,7 +32,8 @@ static void escaped(FILE *out, const char *text)
     }
 }
 
-/* ---- rows --------------------------------------------------------------------------------------- */
+/* ---- rows
+ * --------------------------------------------------------------------------------------- */
 
 /* An event may be drawn when what it reads from has been; stamps break ties. */
 static bool drawable(const struct picture *p, const uint32_t *done, uint32_t t)
@@ -51,7 +53,8 @@ static void assign_rows(struct picture *p)
     for (;;) {
         uint32_t best = UINT32_MAX, stamp = UINT32_MAX;
         for (uint32_t t = 0; t < g->nthreads; t++)
-            if (done[t] < g->t[t].len && drawable(p, done, t) && g->t[t].ev[done[t]].stamp < stamp) {
+            if (done[t] < g->t[t].len && drawable(p, done, t) &&
+                g->t[t].ev[done[t]].stamp < stamp) {
                 best = t;
                 stamp = g->t[t].ev[done[t]].stamp;
             }
@@ -64,13 +67,17 @@ static void assign_rows(struct picture *p)
     lkc_free(done, (g->nthreads + 1) * sizeof *done);
 }
 
-static uint32_t left_of(uint32_t t) { return LEFT + t * COLUMN; }
+static uint32_t left_of(uint32_t t)
+{
+    return LEFT + t * COLUMN;
+}
 static uint32_t top_of(const struct picture *p, evid e)
 {
     return TOP + p->row[ev_tid(e)][ev_pos(e)] * ROW;
 }
 
-/* ---- boxes and curves --------------------------------------------------------------------------- */
+/* ---- boxes and curves
+ * --------------------------------------------------------------------------- */
 
 static void box(struct picture *p, evid id)
 {
@@ -91,8 +98,8 @@ static void box(struct picture *p, evid id)
             left_of(ev_tid(id)) + 6, top_of(p, id) + 16);
     text[50] = 0;
     escaped(p->out, text);
-    fprintf(p->out, "</text><text class=\"place\" x=\"%u\" y=\"%u\">", left_of(ev_tid(id)) + BOX - 4,
-            top_of(p, id) + 33);
+    fprintf(p->out, "</text><text class=\"place\" x=\"%u\" y=\"%u\">",
+            left_of(ev_tid(id)) + BOX - 4, top_of(p, id) + 33);
     escaped(p->out, report_place(e->pc));
     fputs("</text></g>\n", p->out);
 }
@@ -145,14 +152,16 @@ static const char style[] =
     ".fr{stroke:#c62828;stroke-dasharray:2 3}.hb{stroke:#999}"
     "pre{background:#f7f7f7;padding:1em;overflow:auto}"
     "@media(prefers-color-scheme:dark){body{background:#16181d;color:#ddd}rect{fill:#22262f}"
-    "svg text{fill:#ddd}pre{background:#22262f}.culprit rect{fill:#4a1f1f}.asleep rect{fill:#4a3d12}}";
+    "svg text{fill:#ddd}pre{background:#22262f}.culprit rect{fill:#4a1f1f}.asleep "
+    "rect{fill:#4a3d12}}";
 
 static void head(struct picture *p)
 {
-    static const char *const kinds[] = { "rf", "mo", "fr", "hb" };
-    static const char *const colours[] = { "#1b7f3b", "#2457c5", "#c62828", "#999" };
-    fprintf(p->out, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>lk check: %s</title>"
-                    "<style>%s</style>\n<h1>%s</h1><p>",
+    static const char *const kinds[] = {"rf", "mo", "fr", "hb"};
+    static const char *const colours[] = {"#1b7f3b", "#2457c5", "#c62828", "#999"};
+    fprintf(p->out,
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>lk check: %s</title>"
+            "<style>%s</style>\n<h1>%s</h1><p>",
             lk_check_error_name(p->f->kind), style, lk_check_error_name(p->f->kind));
     escaped(p->out, p->f->text);
     fputs("</p><p><span style=\"color:#1b7f3b\">rf: reads from</span> &middot; "
@@ -177,7 +186,8 @@ static void draw(struct picture *p)
     head(p);
     for (uint32_t t = 0; t < p->g->nthreads; t++)
         if (p->g->t[t].live)
-            fprintf(p->out, "<text class=\"thread\" x=\"%u\" y=\"%d\" font-weight=\"bold\">T%u%s</text>\n",
+            fprintf(p->out,
+                    "<text class=\"thread\" x=\"%u\" y=\"%d\" font-weight=\"bold\">T%u%s</text>\n",
                     left_of(t) + 6, TOP - 20, t, t == 0 ? " (main)" : "");
     curves(p);
     for (uint32_t t = 0; t < p->g->nthreads; t++)
@@ -193,7 +203,7 @@ bool report_html(const char *path, const struct failure *f)
     if (out == NULL)
         return false;
     report_graph(f, &lkc->g);
-    p = (struct picture){ .out = out, .g = &lkc->g, .f = f };
+    p = (struct picture){.out = out, .g = &lkc->g, .f = f};
     assign_rows(&p);
     report_learn_graph(f);
     draw(&p);

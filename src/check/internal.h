@@ -23,12 +23,21 @@ typedef uint32_t evid;
 #define EV_TID_MAX ((1u << (32 - EV_POS_BITS)) - 2)
 #define EV_INIT UINT32_MAX
 
-static inline evid ev_id(uint32_t tid, uint32_t pos) { return tid << EV_POS_BITS | pos; }
-static inline uint32_t ev_tid(evid e) { return e >> EV_POS_BITS; }
-static inline uint32_t ev_pos(evid e) { return e & ((1u << EV_POS_BITS) - 1); }
+static inline evid ev_id(uint32_t tid, uint32_t pos)
+{
+    return tid << EV_POS_BITS | pos;
+}
+static inline uint32_t ev_tid(evid e)
+{
+    return e >> EV_POS_BITS;
+}
+static inline uint32_t ev_pos(evid e)
+{
+    return e & ((1u << EV_POS_BITS) - 1);
+}
 
 enum ev_kind {
-    EK_BEGIN,  /* first event of a thread; rf = its CREATE */
+    EK_BEGIN, /* first event of a thread; rf = its CREATE */
     EK_END,
     EK_CREATE, /* value = the child's thread number */
     EK_JOIN,   /* rf = the END that was waited for */
@@ -42,40 +51,52 @@ enum ev_kind {
  * elsewhere is an event of order MO_PLAIN. */
 enum { MO_RLX = 0, MO_CONSUME = 1, MO_ACQ = 2, MO_REL = 3, MO_AR = 4, MO_SC = 5, MO_PLAIN = 6 };
 
-static inline bool mo_acquires(unsigned mo) { return mo == 1 || mo == 2 || mo == 4 || mo == 5; }
-static inline bool mo_releases(unsigned mo) { return mo >= 3 && mo <= 5; }
+static inline bool mo_acquires(unsigned mo)
+{
+    return mo == 1 || mo == 2 || mo == 4 || mo == 5;
+}
+static inline bool mo_releases(unsigned mo)
+{
+    return mo >= 3 && mo <= 5;
+}
 
 /* What a read does with the value: nothing, or a read-modify-write that may fail or may have to
  * wait.  The OP_WAIT_* never fail: the thread stands still while the value does not suit them. */
 enum ev_op {
     OP_NONE,
-    OP_XCHG, OP_ADD, OP_SUB, OP_AND, OP_OR, OP_XOR, OP_NAND,
-    OP_CAS,          /* expected -> operand */
-    OP_WAIT_MASKED,  /* no write; proceeds when (value & expected) == operand */
-    OP_WAIT_NOT,     /* no write; proceeds when (value & expected) != operand */
-    OP_LOCK,         /* proceeds when (value & expected) == 0, adds operand */
-    OP_TRYLOCK,      /* fails unless (value & expected) == 0, adds operand */
-    OP_SEM,          /* proceeds when value > 0, subtracts 1 */
-    OP_TRYSEM,       /* fails unless value > 0, subtracts 1 */
-    OP_WAKE_ONE,     /* clears one set bit below bit 63: which one is a choice */
-    OP_ROBUST,       /* the kernel's mark: if the low 30 bits are `expected`, see op.c */
-    OP_BARRIER,      /* expected = count: arrivals in the low half, phase in the high half */
+    OP_XCHG,
+    OP_ADD,
+    OP_SUB,
+    OP_AND,
+    OP_OR,
+    OP_XOR,
+    OP_NAND,
+    OP_CAS,         /* expected -> operand */
+    OP_WAIT_MASKED, /* no write; proceeds when (value & expected) == operand */
+    OP_WAIT_NOT,    /* no write; proceeds when (value & expected) != operand */
+    OP_LOCK,        /* proceeds when (value & expected) == 0, adds operand */
+    OP_TRYLOCK,     /* fails unless (value & expected) == 0, adds operand */
+    OP_SEM,         /* proceeds when value > 0, subtracts 1 */
+    OP_TRYSEM,      /* fails unless value > 0, subtracts 1 */
+    OP_WAKE_ONE,    /* clears one set bit below bit 63: which one is a choice */
+    OP_ROBUST,      /* the kernel's mark: if the low 30 bits are `expected`, see op.c */
+    OP_BARRIER,     /* expected = count: arrivals in the low half, phase in the high half */
 };
 
 enum {
-    EF_RMW = 1,   /* a read whose write follows, and that write */
-    EF_STUCK = 2, /* a read whose operation waits for another value */
-    EF_TIMED = 4, /* ... but only until a deadline */
+    EF_RMW = 1,    /* a read whose write follows, and that write */
+    EF_STUCK = 2,  /* a read whose operation waits for another value */
+    EF_TIMED = 4,  /* ... but only until a deadline */
     EF_SILENT = 8, /* of the kernel's queues: no effect that ends a lap of a loop */
     EF_CRASH = 16, /* the write that says that the thread is dead */
 };
 
 struct event {
-    uint64_t value;    /* read or written */
+    uint64_t value; /* read or written */
     uint64_t operand, expected;
-    uint64_t pc;       /* return address of the access */
-    uint64_t state;    /* of reads: hash of the thread's local state when it read */
-    uint32_t stamp;    /* when it was added; grows along every thread */
+    uint64_t pc;    /* return address of the access */
+    uint64_t state; /* of reads: hash of the thread's local state when it read */
+    uint32_t stamp; /* when it was added; grows along every thread */
     uint32_t loc;
     uint32_t rf;       /* of READ BEGIN JOIN */
     uint32_t copos;    /* of WRITE: index in the location's modification order */
@@ -83,7 +104,7 @@ struct event {
     uint32_t lap;      /* how many effects the thread had had */
     uint8_t kind, order, op, size, flags;
     uint8_t ok_order, fail_order; /* of a read with an operation: `order` is one of them */
-    uint8_t choice;    /* of OP_WAKE_ONE */
+    uint8_t choice;               /* of OP_WAKE_ONE */
 };
 
 /* ---- the graph ------------------------------------------------------------------------------- */
@@ -102,7 +123,7 @@ struct gthread {
     evid creator;      /* EV_INIT for the first thread */
     uint32_t stuck_at; /* STUCK_SPIN: where the lap began; STUCK_JOIN: the thread waited for */
     uint8_t live, stuck;
-    uint8_t timed;     /* what it waits for has a deadline: no hang */
+    uint8_t timed; /* what it waits for has a deadline: no hang */
     uint8_t detached;
 };
 
@@ -134,7 +155,10 @@ static inline uint32_t *graph_clk(const struct graph *g, evid e, unsigned kind)
 {
     return g->t[ev_tid(e)].clk + ((size_t)ev_pos(e) * CLK_KINDS + kind) * g->tcap;
 }
-static inline bool clk_has(const uint32_t *clk, evid e) { return clk[ev_tid(e)] > ev_pos(e); }
+static inline bool clk_has(const uint32_t *clk, evid e)
+{
+    return clk[ev_tid(e)] > ev_pos(e);
+}
 /* Index of a write in its location's modification order; the initial value is -1. */
 static inline int64_t graph_copos(const struct graph *g, evid w)
 {
@@ -160,7 +184,8 @@ void graph_add_read(struct graph *g, uint32_t loc, evid r);
 void graph_insert_co(struct graph *g, uint32_t loc, evid w, uint32_t pos);
 /* Fill in all clocks of e from its predecessors. */
 void graph_clocks(struct graph *g, evid e);
-/* Highest index in `loc`'s modification order that the clock has seen, written or read; -1 = none. */
+/* Highest index in `loc`'s modification order that the clock has seen, written or read; -1 =
+ * none. */
 int64_t graph_seen(const struct graph *g, uint32_t loc, const uint32_t *hb);
 /* The clock of thread tid at the end of its events; zero for an empty thread. */
 const uint32_t *graph_now(const struct graph *g, uint32_t tid);
@@ -198,7 +223,8 @@ bool consistent(struct graph *g, enum lk_check_model model);
 
 /* ---- exploration ----------------------------------------------------------------------------- */
 
-/* The engine's verbs; each adds one operation of the running thread to the graph (or replays it). */
+/* The engine's verbs; each adds one operation of the running thread to the graph (or replays
+ * it). */
 struct access {
     uintptr_t addr;
     uint64_t operand, expected;
@@ -210,10 +236,19 @@ struct access {
 /* Locations of the checker's own, beside the program's memory: a queue of sleepers for each word, a
  * wake-up flag and a sign of death for each thread.  Their initial value is 0. */
 #define SHADOW ((uintptr_t)1 << 60)
-static inline uintptr_t shadow_queue(uintptr_t word) { return SHADOW * 4 + word * 2; }
-static inline uintptr_t shadow_wake(uint32_t tid) { return SHADOW * 2 + (uintptr_t)tid * 8; }
-static inline uintptr_t shadow_death(uint32_t tid) { return SHADOW + (uintptr_t)tid * 8; }
-uint64_t explore_read(const struct access *a);  /* loads and read-modify-writes: the value read */
+static inline uintptr_t shadow_queue(uintptr_t word)
+{
+    return SHADOW * 4 + word * 2;
+}
+static inline uintptr_t shadow_wake(uint32_t tid)
+{
+    return SHADOW * 2 + (uintptr_t)tid * 8;
+}
+static inline uintptr_t shadow_death(uint32_t tid)
+{
+    return SHADOW + (uintptr_t)tid * 8;
+}
+uint64_t explore_read(const struct access *a); /* loads and read-modify-writes: the value read */
 void explore_write(const struct access *a, uint64_t value);
 void explore_fence(unsigned order, uint64_t pc);
 uint32_t explore_choice(uint32_t ways, uint64_t pc);
@@ -232,7 +267,8 @@ void explore_may_die(void);
 enum outcome { OUT_READ, OUT_WRITE, OUT_WAIT };
 enum outcome op_outcome(const struct event *e, uint64_t value, uint64_t *result);
 uint32_t op_ways(const struct event *e, uint64_t value);
-/* Push a branch; the newest write w of the working graph may be read by earlier reads: push those. */
+/* Push a branch; the newest write w of the working graph may be read by earlier reads: push
+ * those. */
 void explore_push(struct snapshot *s);
 void revisit_reads(evid w, bool forced, evid after);
 /* A read whose rf is set takes the value over; add the write of a read-modify-write (false: another
@@ -255,31 +291,31 @@ struct fiber {
     uintptr_t sp_min;                /* deepest since the stack was wiped */
     void **calls;                    /* return addresses of the functions it is in */
     void **calls_top;
-    uint32_t pos;                    /* events replayed or added in this run */
+    uint32_t pos; /* events replayed or added in this run */
     uint32_t tid;
-    uint32_t wait;                   /* FS_WAIT_RF: the event; FS_JOIN: the thread */
-    uint32_t lap;                    /* effects so far: stores, creations, plain shared writes */
-    uint64_t quiet;                  /* plain accesses since the last event */
-    uintptr_t pending;               /* plain write under way to a location, 0 = none */
+    uint32_t wait;     /* FS_WAIT_RF: the event; FS_JOIN: the thread */
+    uint32_t lap;      /* effects so far: stores, creations, plain shared writes */
+    uint64_t quiet;    /* plain accesses since the last event */
+    uintptr_t pending; /* plain write under way to a location, 0 = none */
     uint32_t pending_size;
     uint64_t pending_pc;
     uint32_t pending_pos, pending_lap; /* where its events begin */
     bool pending_begun;
-    bool created;                    /* has started other threads */
-    uintptr_t heap_next;             /* bump pointer of its arena */
+    bool created;        /* has started other threads */
+    uintptr_t heap_next; /* bump pointer of its arena */
     uint8_t state;
-    bool dying;                      /* the kernel acts for it: no death from here on */
-    bool mortal;                     /* may die before each of its effects */
-    uint32_t *robust[32];            /* words that the kernel marks when it ends */
-    uint8_t robust_size[32];         /* 8: the word is the low half of an atomic one */
-    bool stutter;                    /* inside a bounded spin: looking again shows nothing new */
+    bool dying;              /* the kernel acts for it: no death from here on */
+    bool mortal;             /* may die before each of its effects */
+    uint32_t *robust[32];    /* words that the kernel marks when it ends */
+    uint8_t robust_size[32]; /* 8: the word is the low half of an atomic one */
+    bool stutter;            /* inside a bounded spin: looking again shows nothing new */
     uint32_t nrobust;
-    uint8_t redo;                    /* on resuming, the trapped call is made again */
-    uint8_t again;                   /* ... as it is now, from the events that it began at: */
+    uint8_t redo;  /* on resuming, the trapped call is made again */
+    uint8_t again; /* ... as it is now, from the events that it began at: */
     uint32_t op_pos, op_lap;
-    void *tls;                       /* thread pointer, when the program has thread-local data */
-    void **keys;                     /* pthread_setspecific */
-    uint32_t keys_used;              /* the highest key set in this run */
+    void *tls;          /* thread pointer, when the program has thread-local data */
+    void **keys;        /* pthread_setspecific */
+    uint32_t keys_used; /* the highest key set in this run */
 };
 
 /* What the assembler and the fast paths of the hooks read. */
@@ -417,9 +453,9 @@ struct checker {
     void *arg;
     /* run */
     int mode;
-    bool upgrade;       /* the mode must rise and the exploration begin anew */
+    bool upgrade; /* the mode must rise and the exploration begin anew */
     enum run_end end;
-    bool walking;       /* random walk: one branch is taken, the others are dropped */
+    bool walking; /* random walk: one branch is taken, the others are dropped */
     uint64_t rng;
     double weight;
     bool stop;
@@ -431,9 +467,9 @@ struct checker {
     uint64_t begun_ns, progress_ns, first_error_ns, first_error_runs;
     struct failure *failures;
     void *shadow, *heap, *keys;
-    uint64_t serial;    /* runs begun, of all modes and walks */
-    uint64_t marked;    /* blocks reached so far */
-    uint64_t race_pc;   /* the other access of a race */
+    uint64_t serial;             /* runs begun, of all modes and walks */
+    uint64_t marked;             /* blocks reached so far */
+    uint64_t race_pc;            /* the other access of a race */
     uint32_t *keep, *kept_index; /* scratch of revisits */
     evid *kept;
     uint32_t cap_keep, cap_kept_index, cap_kept;
@@ -442,7 +478,10 @@ struct checker {
 };
 extern struct checker *lkc;
 
-static inline struct fiber *self(void) { return lkc_hot.current; }
+static inline struct fiber *self(void)
+{
+    return lkc_hot.current;
+}
 
 /* Memory that the program's own malloc does not see. */
 void *lkc_alloc(size_t size);
@@ -454,8 +493,8 @@ void lkc_free(void *p, size_t size);
             size_t lkc_new_ = (cap) != 0 ? 2 * (size_t)(cap) : 16;                                 \
             while (lkc_new_ < (need))                                                              \
                 lkc_new_ *= 2;                                                                     \
-            (array) = lkc_grow((array), (size_t)(cap) * sizeof *(array),                           \
-                               lkc_new_ * sizeof *(array));                                        \
+            (array) =                                                                              \
+                lkc_grow((array), (size_t)(cap) * sizeof *(array), lkc_new_ * sizeof *(array));    \
             (cap) = (uint32_t)lkc_new_;                                                            \
         }                                                                                          \
     } while (0)

@@ -1,4 +1,5 @@
-/* location.c - which bytes are atomic locations.  Numbers are never reused during an exploration. */
+/* location.c - which bytes are atomic locations.  Numbers are never reused during an
+ * exploration. */
 #include <string.h>
 
 #include "internal.h"
@@ -83,7 +84,7 @@ uint32_t loc_get(uintptr_t addr, unsigned size, uint64_t pc)
     if (2 * lkc->nlocs >= lkc->cap_loc_hash)
         grow();
     LKC_GROW(lkc->locs, lkc->cap_locs, lkc->nlocs + 1);
-    lkc->locs[lkc->nlocs] = (struct location){ .addr = addr, .size = (uint8_t)size };
+    lkc->locs[lkc->nlocs] = (struct location){.addr = addr, .size = (uint8_t)size};
     enter(lkc->nlocs);
     return lkc->nlocs++;
 }

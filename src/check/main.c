@@ -20,27 +20,36 @@ struct settings {
 
 static void *run_main(void *name)
 {
-    char *args[] = { name, NULL };
+    char *args[] = {name, NULL};
     (void)__real_main(1, args, NULL);
     return NULL;
 }
 
 static const struct option options[] = {
-    { "model", required_argument, NULL, 'm' },      { "executions", required_argument, NULL, 'n' },
-    { "time", required_argument, NULL, 't' },       { "deaths", required_argument, NULL, 'd' },
-    { "loops", required_argument, NULL, 'l' },      { "walks", required_argument, NULL, 'w' },
-    { "random", no_argument, NULL, 'r' },           { "seed", required_argument, NULL, 's' },
-    { "no-liveness", no_argument, NULL, 'L' },      { "weak-fails", no_argument, NULL, 'W' },
-    { "spurious", no_argument, NULL, 'S' },         { "no-leaks", no_argument, NULL, 'K' },
-    { "keep-going", no_argument, NULL, 'k' },       { "json", no_argument, NULL, 'j' },
-    { "html", required_argument, NULL, 'H' },       { "quiet", no_argument, NULL, 'q' },
-    { "witness", required_argument, NULL, 'x' },    { "replay-execution", required_argument, NULL, 'R' },
-    { NULL, 0, NULL, 0 },
+    {"model", required_argument, NULL, 'm'},
+    {"executions", required_argument, NULL, 'n'},
+    {"time", required_argument, NULL, 't'},
+    {"deaths", required_argument, NULL, 'd'},
+    {"loops", required_argument, NULL, 'l'},
+    {"walks", required_argument, NULL, 'w'},
+    {"random", no_argument, NULL, 'r'},
+    {"seed", required_argument, NULL, 's'},
+    {"no-liveness", no_argument, NULL, 'L'},
+    {"weak-fails", no_argument, NULL, 'W'},
+    {"spurious", no_argument, NULL, 'S'},
+    {"no-leaks", no_argument, NULL, 'K'},
+    {"keep-going", no_argument, NULL, 'k'},
+    {"json", no_argument, NULL, 'j'},
+    {"html", required_argument, NULL, 'H'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"witness", required_argument, NULL, 'x'},
+    {"replay-execution", required_argument, NULL, 'R'},
+    {NULL, 0, NULL, 0},
 };
 
 static bool set_model(struct settings *s, const char *name)
 {
-    static const char *const names[] = { "rc11", "sc", "tso" };
+    static const char *const names[] = {"rc11", "sc", "tso"};
     for (unsigned i = 0; i < 3; i++)
         if (strcmp(name, names[i]) == 0) {
             s->opt.model = (enum lk_check_model)i;
@@ -61,25 +70,58 @@ static bool set_option(struct settings *s, int c, const char *arg)
     struct lk_check_options *o = &s->opt;
     uint64_t n = 0;
     switch (c) {
-    case 'm': return set_model(s, arg);
-    case 'n': return set_number(&o->max_executions, arg);
-    case 't': o->max_ns = (uint64_t)(strtod(arg, NULL) * 1e9); return o->max_ns != 0;
-    case 'd': o->max_deaths = (uint32_t)strtoul(arg, NULL, 10); return true;
-    case 'l': o->max_events = (uint32_t)strtoul(arg, NULL, 10); return o->max_events != 0;
-    case 'w': o->walks = (uint32_t)strtoul(arg, NULL, 10); return set_number(&n, arg);
-    case 'r': o->random_only = true; return true;
-    case 's': return set_number(&o->seed, arg);
-    case 'L': o->no_liveness = true; return true;
-    case 'W': o->weak_fails = true; return true;
-    case 'S': o->spurious_wakes = true; return true;
-    case 'K': o->no_leaks = true; return true;
-    case 'k': o->keep_going = true; return true;
-    case 'j': s->json = true; return true;
-    case 'H': s->html = arg; return true;
-    case 'x': s->witness = arg; return true;
-    case 'R': return set_number(&o->replay, arg);
-    case 'q': o->quiet = true; return true;
-    default: return false;
+    case 'm':
+        return set_model(s, arg);
+    case 'n':
+        return set_number(&o->max_executions, arg);
+    case 't':
+        o->max_ns = (uint64_t)(strtod(arg, NULL) * 1e9);
+        return o->max_ns != 0;
+    case 'd':
+        o->max_deaths = (uint32_t)strtoul(arg, NULL, 10);
+        return true;
+    case 'l':
+        o->max_events = (uint32_t)strtoul(arg, NULL, 10);
+        return o->max_events != 0;
+    case 'w':
+        o->walks = (uint32_t)strtoul(arg, NULL, 10);
+        return set_number(&n, arg);
+    case 'r':
+        o->random_only = true;
+        return true;
+    case 's':
+        return set_number(&o->seed, arg);
+    case 'L':
+        o->no_liveness = true;
+        return true;
+    case 'W':
+        o->weak_fails = true;
+        return true;
+    case 'S':
+        o->spurious_wakes = true;
+        return true;
+    case 'K':
+        o->no_leaks = true;
+        return true;
+    case 'k':
+        o->keep_going = true;
+        return true;
+    case 'j':
+        s->json = true;
+        return true;
+    case 'H':
+        s->html = arg;
+        return true;
+    case 'x':
+        s->witness = arg;
+        return true;
+    case 'R':
+        return set_number(&o->replay, arg);
+    case 'q':
+        o->quiet = true;
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -97,7 +139,7 @@ static void json_string(const char *text)
 
 static void print_json(const struct lk_check_report *r, enum lk_check_model model)
 {
-    static const char *const names[] = { "rc11", "sc", "tso" };
+    static const char *const names[] = {"rc11", "sc", "tso"};
     printf("{\"complete\": %" PRIu64 ", \"blocked\": %" PRIu64 ", \"errors\": [", r->complete,
            r->blocked);
     for (uint32_t i = 0; i < r->nerrors; i++) {
@@ -106,8 +148,8 @@ static void print_json(const struct lk_check_report *r, enum lk_check_model mode
         json_string(e->place);
         printf(", \"text\": ");
         json_string(e->text);
-        printf(", \"times\": %" PRIu64 ", \"sc\": %s, \"tso\": %s}", e->times, e->sc ? "true" : "false",
-               e->tso ? "true" : "false");
+        printf(", \"times\": %" PRIu64 ", \"sc\": %s, \"tso\": %s}", e->times,
+               e->sc ? "true" : "false", e->tso ? "true" : "false");
     }
     printf("], \"seconds\": %.6f, \"executions_per_second\": %.1f, \"bounded\": %s, ", r->seconds,
            r->executions_per_second, r->bounded ? "true" : "false");
@@ -122,8 +164,8 @@ static void print_text(const struct lk_check_report *r)
 {
     for (const struct failure *f = lkc->failures; f != NULL; f = f->next)
         report_counterexample(stdout, f);
-    printf("%s%" PRIu64 " complete executions, %" PRIu64 " blocked, %" PRIu64
-           " wasted, %" PRIu64 " random walks; %.2f s, %.0f a second, %.1f MiB\n",
+    printf("%s%" PRIu64 " complete executions, %" PRIu64 " blocked, %" PRIu64 " wasted, %" PRIu64
+           " random walks; %.2f s, %.0f a second, %.1f MiB\n",
            r->nerrors > 0 ? "\n" : "", r->complete, r->blocked, r->wasted, r->walked, r->seconds,
            r->executions_per_second, (double)r->peak_rss_bytes / 1048576);
     if (r->nerrors > 0)
@@ -155,7 +197,7 @@ static bool write_witness(const char *path, const struct failure *f)
 
 int __wrap_main(int argc, char **argv)
 {
-    struct settings s = { .opt = { .walks = 200 } };
+    struct settings s = {.opt = {.walks = 200}};
     struct lk_check_report rep;
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)

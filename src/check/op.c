@@ -25,16 +25,26 @@ static uint64_t barrier_arrive(uint64_t value, uint64_t count)
 static uint64_t arithmetic(const struct event *e, uint64_t value)
 {
     switch ((enum ev_op)e->op) {
-    case OP_XCHG: return e->operand;
-    case OP_ADD: return value + e->operand;
-    case OP_SUB: return value - e->operand;
-    case OP_AND: return value & e->operand;
-    case OP_OR: return value | e->operand;
-    case OP_XOR: return value ^ e->operand;
-    case OP_NAND: return ~(value & e->operand);
-    case OP_WAKE_ONE: return wake_one(value, e->choice);
-    case OP_BARRIER: return barrier_arrive(value, e->expected);
-    default: return value;
+    case OP_XCHG:
+        return e->operand;
+    case OP_ADD:
+        return value + e->operand;
+    case OP_SUB:
+        return value - e->operand;
+    case OP_AND:
+        return value & e->operand;
+    case OP_OR:
+        return value | e->operand;
+    case OP_XOR:
+        return value ^ e->operand;
+    case OP_NAND:
+        return ~(value & e->operand);
+    case OP_WAKE_ONE:
+        return wake_one(value, e->choice);
+    case OP_BARRIER:
+        return barrier_arrive(value, e->expected);
+    default:
+        return value;
     }
 }
 

@@ -1,8 +1,8 @@
 /* plain.c - plain memory: races, and its meeting with atomic locations.
  *
  * A program without races reads from plain memory what was written last in its past.  So plain
- * accesses are no events: memory itself serves them, as runs keep to an order that respects rf.  What
- * is kept is who accessed what and when, to tell accesses that no order separates. */
+ * accesses are no events: memory itself serves them, as runs keep to an order that respects rf.
+ * What is kept is who accessed what and when, to tell accesses that no order separates. */
 #include <string.h>
 
 #include "internal.h"
@@ -79,7 +79,7 @@ static struct cell *cell_of(uintptr_t granule)
         c = probe(s, granule);
     }
     s->used++;
-    *c = (struct cell){ granule, s->run, 0 };
+    *c = (struct cell){granule, s->run, 0};
     return c;
 }
 
@@ -90,12 +90,13 @@ static const uint32_t *clock_now(const struct fiber *f)
     return f->pos == 0 ? nothing : graph_clk(&lkc->g, ev_id(f->tid, f->pos - 1), CLK_HB);
 }
 
-_Noreturn static void race(uintptr_t addr, uint64_t pc, bool write, uint64_t other_pc, bool other_write,
-                           uint32_t other)
+_Noreturn static void race(uintptr_t addr, uint64_t pc, bool write, uint64_t other_pc,
+                           bool other_write, uint32_t other)
 {
     lkc->race_pc = other_pc;
     error_stop(LK_CHECK_RACE, pc, "plain %s at %#lx and %s of thread %u are in no order",
-               write ? "write" : "read", (unsigned long)addr, other_write ? "write" : "read", other);
+               write ? "write" : "read", (unsigned long)addr, other_write ? "write" : "read",
+               other);
 }
 
 /* Against the atomic events of one location. */
@@ -154,7 +155,10 @@ static void meet_locations(uintptr_t addr, size_t size, bool write, uint64_t pc)
     }
 }
 
-static bool ordered(const struct touch *t, const uint32_t *now) { return now[t->tid] > t->pos; }
+static bool ordered(const struct touch *t, const uint32_t *now)
+{
+    return now[t->tid] > t->pos;
+}
 
 static void touch_granule(uintptr_t granule, uint8_t mask, bool write, uint64_t pc)
 {
@@ -228,16 +232,16 @@ static void access_granules(uintptr_t addr, size_t size, bool write, uint64_t pc
 /* While threads share no plain memory, reads outside of stacks and heap need no look. */
 static bool nobody_cares(uintptr_t addr)
 {
-    return addr >= 4096 && addr - lkc->stacks_low >= lkc->stacks_high - lkc->stacks_low
-           && !heap_owns((const void *)addr);
+    return addr >= 4096 && addr - lkc->stacks_low >= lkc->stacks_high - lkc->stacks_low &&
+           !heap_owns((const void *)addr);
 }
 
 void plain_read(uintptr_t addr, size_t size, uint64_t pc)
 {
     struct fiber *f = self();
     mind_loops(f);
-    if (lkc->mode == MODE_FAST && loc_granule(addr) == LOC_NONE && size <= 8
-        && loc_granule(addr + size - 1) == LOC_NONE && nobody_cares(addr))
+    if (lkc->mode == MODE_FAST && loc_granule(addr) == LOC_NONE && size <= 8 &&
+        loc_granule(addr + size - 1) == LOC_NONE && nobody_cares(addr))
         return;
     if (size == 0 || program_in_tls(f, addr))
         return;
@@ -280,12 +284,13 @@ void plain_written_to(uintptr_t addr, size_t size, uint64_t pc)
             struct location l = lkc->locs[loc];
             if (addr >= l.addr + l.size || l.addr >= addr + size || !plain_is_event(loc))
                 continue;
-            struct access a = { .addr = l.addr, .size = l.size, .order = MO_PLAIN, .pc = pc };
+            struct access a = {.addr = l.addr, .size = l.size, .order = MO_PLAIN, .pc = pc};
             explore_write(&a, plain_load(l.addr, l.size));
         }
 }
 
-/* At a recorded position the record says so; beyond, whatever the location has had is in our past. */
+/* At a recorded position the record says so; beyond, whatever the location has had is in our
+ * past. */
 bool plain_is_event(uint32_t loc)
 {
     const struct fiber *f = self();
@@ -313,7 +318,8 @@ void plain_check_atomic(evid e, uintptr_t addr, unsigned size)
         if (t->tid != ev_tid(e) && t->mask & mask && (write || t->write) && !ordered(t, now)) {
             lkc->race_pc = t->pc;
             error_stop(LK_CHECK_RACE, ev->pc, "atomic %s and plain %s of thread %u are in no order",
-                       ev->kind == EK_WRITE ? "write" : "read", t->write ? "write" : "read", t->tid);
+                       ev->kind == EK_WRITE ? "write" : "read", t->write ? "write" : "read",
+                       t->tid);
         }
     }
 }

@@ -15,9 +15,10 @@ extern char __data_start[], _end[];
 struct program {
     char *data, *end, *saved;
     const char *tls_image;
-    size_t tls_file, tls_size; /* of the program; tls_size is rounded up to its alignment */
-    uintptr_t own_tp;          /* thread pointer of the thread that explores */
-    uintptr_t copy_low, copy_high; /* what lies around it: thread-local data of all libraries, TCB */
+    size_t tls_file, tls_size;     /* of the program; tls_size is rounded up to its alignment */
+    uintptr_t own_tp;              /* thread pointer of the thread that explores */
+    uintptr_t copy_low, copy_high; /* what lies around it: thread-local data of all libraries,
+                                      TCB */
     uintptr_t current_tp;
 };
 static struct program *prog;

@@ -6,8 +6,10 @@
  * would have made of it. */
 #include "internal.h"
 
-/* The part of the graph that counts when e is judged: what came no later than e, or w depends on. */
-static bool in_prev(const struct graph *g, evid other, const struct event *e, const uint32_t *porf_w)
+/* The part of the graph that counts when e is judged: what came no later than e, or w depends
+ * on. */
+static bool in_prev(const struct graph *g, evid other, const struct event *e,
+                    const uint32_t *porf_w)
 {
     return graph_ev(g, other)->stamp <= e->stamp || clk_has(porf_w, other);
 }
@@ -113,8 +115,8 @@ static bool still_taken(const struct graph *g, const struct gloc *l, evid r, evi
     for (uint32_t i = 0; i < l->nrd; i++) {
         evid o = l->rd[i];
         const struct event *e = graph_ev(g, o);
-        if (e->rf == after && e->flags & EF_RMW && o != r && o + 1 != w
-            && ev_pos(o) + 1 < lkc->keep[ev_tid(o)])
+        if (e->rf == after && e->flags & EF_RMW && o != r && o + 1 != w &&
+            ev_pos(o) + 1 < lkc->keep[ev_tid(o)])
             return true;
     }
     return false;
@@ -127,8 +129,8 @@ static void push_revisit(evid r, evid w, bool forced, evid after)
     const struct gloc *l = &g->loc[loc];
     uint32_t n = kept_order(g, l, lkc->keep), from, to;
     static const uint32_t nothing[EV_TID_MAX + 2];
-    const uint32_t *hb_r = ev_pos(r) == 0 ? nothing : graph_clk(g, ev_id(ev_tid(r), ev_pos(r) - 1),
-                                                                 CLK_HB);
+    const uint32_t *hb_r =
+        ev_pos(r) == 0 ? nothing : graph_clk(g, ev_id(ev_tid(r), ev_pos(r) - 1), CLK_HB);
     int64_t low = kept_seen(g, loc, hb_r);
 
     if (forced) {

@@ -1,8 +1,8 @@
 /* run.c - one run of the program on the working graph: fibers, and who goes next.
  *
- * Who may add the next event is a function of the graph alone: the thread of the event added last as
- * long as it can, then the lowest thread that can.  Threads that merely replay may run in any order
- * that respects rf (strict modes), or need not run at all (fast mode). */
+ * Who may add the next event is a function of the graph alone: the thread of the event added last
+ * as long as it can, then the lowest thread that can.  Threads that merely replay may run in any
+ * order that respects rf (strict modes), or need not run at all (fast mode). */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -60,7 +60,10 @@ bool run_on_stack(uintptr_t addr, uint32_t *tid)
     return false;
 }
 
-uint64_t lkc_trap_pc(const struct fiber *f) { return ((const uint64_t *)f->sp)[13]; }
+uint64_t lkc_trap_pc(const struct fiber *f)
+{
+    return ((const uint64_t *)f->sp)[13];
+}
 
 /* The words of the trap frame that are the program's: all but the handler and the arguments. */
 uint64_t run_state_hash(const struct fiber *f)
@@ -75,14 +78,15 @@ uint64_t run_state_hash(const struct fiber *f)
     return h;
 }
 
-/* ---- who goes next ---------------------------------------------------------------------------- */
+/* ---- who goes next
+ * ---------------------------------------------------------------------------- */
 
 /* Whether thread t can never add an event to this graph. */
 static bool cannot_extend(uint32_t tid)
 {
     const struct fiber *f = lkc->fibers[tid];
-    return f->state == FS_DONE || f->state == FS_STUCK
-           || (f->state == FS_JOIN && !graph_ended(&lkc->g, f->wait));
+    return f->state == FS_DONE || f->state == FS_STUCK ||
+           (f->state == FS_JOIN && !graph_ended(&lkc->g, f->wait));
 }
 
 static bool may_extend(uint32_t tid)
@@ -195,7 +199,8 @@ void run_thread_done(void)
     lkc_reschedule();
 }
 
-/* ---- starting and switching ------------------------------------------------------------------- */
+/* ---- starting and switching
+ * ------------------------------------------------------------------- */
 
 /* Bytes below the deepest point known that calls without hooks may have dirtied. */
 #define UNSEEN 1024u
@@ -270,9 +275,15 @@ uint64_t lkc_dispatch(void)
 }
 
 /* Under a debugger every thread runs from its beginning, with real stacks. */
-static bool replaying(void) { return lkc->opt.replay == lkc->serial; }
+static bool replaying(void)
+{
+    return lkc->opt.replay == lkc->serial;
+}
 
-__attribute__((noinline)) void lk_check_replay_begins(void) { __asm__ volatile(""); }
+__attribute__((noinline)) void lk_check_replay_begins(void)
+{
+    __asm__ volatile("");
+}
 
 static void reset_fiber(uint32_t tid)
 {

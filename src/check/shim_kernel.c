@@ -1,8 +1,10 @@
-/* shim_kernel.c - the kernel's part: sleeping on words, waking, and what happens when a thread dies.
+/* shim_kernel.c - the kernel's part: sleeping on words, waking, and what happens when a thread
+ * dies.
  *
- * The kernel's bucket is a location of its own, Q, one bit for each sleeper.  Every call begins with an
- * acq_rel read-modify-write of Q, so that calls on one word are in one order, as they are by the
- * bucket's lock: who enters before a wake is woken by it; who enters after it sees what came before. */
+ * The kernel's bucket is a location of its own, Q, one bit for each sleeper.  Every call begins
+ * with an acq_rel read-modify-write of Q, so that calls on one word are in one order, as they are
+ * by the bucket's lock: who enters before a wake is woken by it; who enters after it sees what came
+ * before. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
@@ -15,8 +17,12 @@
 
 static struct access shadow_access(const struct fiber *f, uintptr_t addr, unsigned order)
 {
-    return (struct access){ .addr = addr, .size = 8, .order = (uint8_t)order,
-                            .fail_order = (uint8_t)order, .pc = lkc_trap_pc(f), .silent = true };
+    return (struct access){.addr = addr,
+                           .size = 8,
+                           .order = (uint8_t)order,
+                           .fail_order = (uint8_t)order,
+                           .pc = lkc_trap_pc(f),
+                           .silent = true};
 }
 
 static uint64_t queue_rmw(const struct fiber *f, uintptr_t queue, enum ev_op op, uint64_t operand)
@@ -83,7 +89,8 @@ uint32_t shim_wake(const struct fiber *f, uintptr_t queue, uint32_t n)
     return woken;
 }
 
-/* ---- futex -------------------------------------------------------------------------------------- */
+/* ---- futex
+ * -------------------------------------------------------------------------------------- */
 
 static uint32_t word_now(const struct fiber *f, const uint32_t *word)
 {
@@ -123,7 +130,7 @@ static void into_kernel(struct fiber *f)
 static int futex_wait_inside(struct fiber *f, const uint32_t *a, uint32_t va, const uint32_t *b,
                              uint32_t vb, bool timed)
 {
-    const uint32_t *word[2] = { a, b };
+    const uint32_t *word[2] = {a, b};
     shim_queue_enter(f, (uintptr_t)a);
     if (b != NULL)
         shim_queue_enter(f, (uintptr_t)b);
@@ -137,8 +144,8 @@ static int futex_wait_inside(struct fiber *f, const uint32_t *a, uint32_t va, co
     return EAGAIN;
 }
 
-static int futex_wait(struct fiber *f, const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb,
-                      bool timed)
+static int futex_wait(struct fiber *f, const uint32_t *a, uint32_t va, const uint32_t *b,
+                      uint32_t vb, bool timed)
 {
     into_kernel(f);
     int rc = futex_wait_inside(f, a, va, b, vb, timed);
@@ -251,7 +258,8 @@ long lkc_k_syscall(long number, long a, long b, long c, long d, long e, long six
     }
 }
 
-/* ---- death -------------------------------------------------------------------------------------- */
+/* ---- death
+ * -------------------------------------------------------------------------------------- */
 
 void lkc_k_mortal(bool on)
 {

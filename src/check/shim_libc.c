@@ -11,7 +11,8 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 extern void *__libc_memalign(size_t, size_t);
 extern void __libc_free(void *);
 
-/* ---- the heap ----------------------------------------------------------------------------------- */
+/* ---- the heap
+ * ----------------------------------------------------------------------------------- */
 
 void *lkc_k_malloc(size_t size)
 {
@@ -69,7 +70,8 @@ void lkc_k_free(void *p)
         __libc_free(p);
 }
 
-/* ---- assertions --------------------------------------------------------------------------------- */
+/* ---- assertions
+ * --------------------------------------------------------------------------------- */
 
 _Noreturn static void outside(const char *what)
 {
@@ -111,7 +113,8 @@ uint32_t lkc_k_check_choose(uint32_t ways)
     return f == NULL || ways < 2 ? 0 : explore_choice(ways, lkc_trap_pc(f));
 }
 
-/* ---- memory and strings: ranges, then the real thing -------------------------------------------- */
+/* ---- memory and strings: ranges, then the real thing
+ * -------------------------------------------- */
 
 void *lkc_memcpy(void *to, const void *from, size_t n)
 {
@@ -154,7 +157,10 @@ int lkc_strcmp(const char *a, const char *b)
     return __builtin_strcmp(a, b);
 }
 
-char *lkc_strcpy(char *to, const char *from) { return lkc_memcpy(to, from, lkc_strlen(from) + 1); }
+char *lkc_strcpy(char *to, const char *from)
+{
+    return lkc_memcpy(to, from, lkc_strlen(from) + 1);
+}
 
 char *lkc_strdup(const char *s)
 {
@@ -162,7 +168,8 @@ char *lkc_strdup(const char *s)
     return copy != NULL ? lkc_strcpy(copy, s) : NULL;
 }
 
-/* ---- output: once, not in every execution ------------------------------------------------------- */
+/* ---- output: once, not in every execution
+ * ------------------------------------------------------- */
 
 int printf(const char *format, ...)
 {
@@ -186,8 +193,24 @@ int fprintf(FILE *out, const char *format, ...)
     return n;
 }
 
-int puts(const char *s) { return self() != NULL ? 0 : LKC_REAL(puts)(s); }
-int putchar(int c) { return self() != NULL ? c : LKC_REAL(putchar)(c); }
-int fputs(const char *s, FILE *out) { return self() != NULL ? 0 : LKC_REAL(fputs)(s, out); }
-int fputc(int c, FILE *out) { return self() != NULL ? c : LKC_REAL(fputc)(c, out); }
-void perror(const char *s) { if (self() == NULL) LKC_REAL(perror)(s); }
+int puts(const char *s)
+{
+    return self() != NULL ? 0 : LKC_REAL(puts)(s);
+}
+int putchar(int c)
+{
+    return self() != NULL ? c : LKC_REAL(putchar)(c);
+}
+int fputs(const char *s, FILE *out)
+{
+    return self() != NULL ? 0 : LKC_REAL(fputs)(s, out);
+}
+int fputc(int c, FILE *out)
+{
+    return self() != NULL ? c : LKC_REAL(fputc)(c, out);
+}
+void perror(const char *s)
+{
+    if (self() == NULL)
+        LKC_REAL(perror)(s);
+}

@@ -1,8 +1,9 @@
 /* shim_sync.c - mutexes, conditions, rwlocks, barriers, spin locks, semaphores, once.
  *
- * Each object keeps its state in one word at its beginning, an atomic location like any other; waiting
- * for a lock is a read that stands still while the value does not suit it.  The rest of the object is
- * as glibc 2.36 lays it out, so that static initialisers work.  Zero bytes are an idle object. */
+ * Each object keeps its state in one word at its beginning, an atomic location like any other;
+ * waiting for a lock is a read that stands still while the value does not suit it.  The rest of the
+ * object is as glibc 2.36 lays it out, so that static initialisers work.  Zero bytes are an idle
+ * object. */
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -42,9 +43,13 @@ _Noreturn static void misuse(const struct fiber *f, const char *what)
 }
 
 /* A choice that only some programs have: does the wait end by its deadline? */
-static bool times_out(const struct fiber *f) { return explore_choice(2, lkc_trap_pc(f)) == 1; }
+static bool times_out(const struct fiber *f)
+{
+    return explore_choice(2, lkc_trap_pc(f)) == 1;
+}
 
-/* ---- mutex: owner + 1 | depth << 16 | DIED; 0 = free ------------------------------------------- */
+/* ---- mutex: owner + 1 | depth << 16 | DIED; 0 = free
+ * ------------------------------------------- */
 
 #define M_OWNER 0xffffu
 #define M_DEPTH 0x10000u
@@ -53,7 +58,10 @@ static bool times_out(const struct fiber *f) { return explore_choice(2, lkc_trap
 #define M_HELD (~(M_DIED | M_GONE))
 enum { KIND_RECURSIVE = 1, KIND_ERRORCHECK = 2, KIND_MASK = 3, KIND_ROBUST = 16 };
 
-static int kind_of(const pthread_mutex_t *m) { return m->__data.__kind; }
+static int kind_of(const pthread_mutex_t *m)
+{
+    return m->__data.__kind;
+}
 
 int lkc_k_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
 {
@@ -70,7 +78,10 @@ int lkc_k_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
     return 0;
 }
 
-static uint32_t owner(const void *m) { return (uint32_t)explore_peek((uintptr_t)m, 4); }
+static uint32_t owner(const void *m)
+{
+    return (uint32_t)explore_peek((uintptr_t)m, 4);
+}
 
 int lkc_k_mutex_destroy(pthread_mutex_t *m)
 {
@@ -114,7 +125,8 @@ static int lock_again(const struct fiber *f, pthread_mutex_t *m, bool try)
 static int lock(struct fiber *f, pthread_mutex_t *m)
 {
     int rc = lock_again(f, m, false);
-    return rc >= 0 ? rc : locked(f, m, (uint32_t)wait_op(f, m, 4, OP_LOCK, M_HELD, f->tid + 1, false));
+    return rc >= 0 ? rc
+                   : locked(f, m, (uint32_t)wait_op(f, m, 4, OP_LOCK, M_HELD, f->tid + 1, false));
 }
 
 static int unlock(struct fiber *f, pthread_mutex_t *m)
@@ -194,7 +206,8 @@ int lkc_k_mutex_consistent(pthread_mutex_t *m)
     return 0;
 }
 
-/* ---- condition: one bit for each thread that waits --------------------------------------------- */
+/* ---- condition: one bit for each thread that waits
+ * --------------------------------------------- */
 
 int lkc_k_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr)
 {
@@ -221,8 +234,8 @@ static int cond_wait(struct fiber *f, pthread_cond_t *c, pthread_mutex_t *m, boo
         misuse(f, "a thread waits for a condition without its mutex");
     shim_queue_enter(f, (uintptr_t)c);
     (void)unlock(f, m);
-    bool early = (timed || lkc->opt.spurious_wakes) && times_out(f)
-                 && shim_queue_leave(f, (uintptr_t)c);
+    bool early =
+        (timed || lkc->opt.spurious_wakes) && times_out(f) && shim_queue_leave(f, (uintptr_t)c);
     if (!early)
         shim_sleep(f, timed);
     int rc = lock(f, m);
@@ -266,7 +279,8 @@ int lkc_k_cond_broadcast(pthread_cond_t *c)
     return 0;
 }
 
-/* ---- rwlock: number of readers, or WRITER ------------------------------------------------------ */
+/* ---- rwlock: number of readers, or WRITER
+ * ------------------------------------------------------ */
 
 #define RW_WRITER 0x80000000u
 #define RW_ANY 0xffffffffu
@@ -339,7 +353,8 @@ int lkc_k_rwlock_unlock(pthread_rwlock_t *l)
     return 0;
 }
 
-/* ---- barrier: arrived | phase << 32, and the count beside it ----------------------------------- */
+/* ---- barrier: arrived | phase << 32, and the count beside it
+ * ----------------------------------- */
 
 int lkc_k_barrier_init(pthread_barrier_t *b, const pthread_barrierattr_t *attr, unsigned count)
 {
@@ -373,7 +388,8 @@ int lkc_k_barrier_wait(pthread_barrier_t *b)
     return 0;
 }
 
-/* ---- spin locks and semaphores ----------------------------------------------------------------- */
+/* ---- spin locks and semaphores
+ * ----------------------------------------------------------------- */
 
 int lkc_k_spin_init(pthread_spinlock_t *l, int shared)
 {
@@ -404,7 +420,8 @@ int lkc_k_spin_trylock(pthread_spinlock_t *l)
     struct fiber *f = hook_enter();
     if (f == NULL)
         return LKC_REAL(pthread_spin_trylock)(l);
-    return wait_op(f, (void *)(uintptr_t)l, 4, OP_TRYLOCK, RW_ANY, f->tid + 1, false) != 0 ? EBUSY : 0;
+    return wait_op(f, (void *)(uintptr_t)l, 4, OP_TRYLOCK, RW_ANY, f->tid + 1, false) != 0 ? EBUSY
+                                                                                           : 0;
 }
 
 int lkc_k_spin_unlock(pthread_spinlock_t *l)
@@ -486,7 +503,8 @@ int lkc_k_sem_getvalue(sem_t *s, int *value)
     return 0;
 }
 
-/* ---- once: 0 = not yet, 1 = somebody is at it, 2 = done ----------------------------------------- */
+/* ---- once: 0 = not yet, 1 = somebody is at it, 2 = done
+ * ----------------------------------------- */
 
 bool lkc_k_once_enter(int *once)
 {

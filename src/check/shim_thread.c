@@ -1,6 +1,7 @@
 /* shim_thread.c - starting, joining and ending threads; thread-specific data; the C11 names.
  *
- * Functions named lkc_k_* run on the checker's stack behind a trap; the others run on the thread's. */
+ * Functions named lkc_k_* run on the checker's stack behind a trap; the others run on the
+ * thread's. */
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -11,7 +12,10 @@
 #include "shim.h"
 
 /* A pthread_t is the thread's number + 1. */
-static pthread_t id_of(uint32_t tid) { return (pthread_t)tid + 1; }
+static pthread_t id_of(uint32_t tid)
+{
+    return (pthread_t)tid + 1;
+}
 
 int lkc_k_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
@@ -59,7 +63,8 @@ int lkc_k_detach(pthread_t thread)
     return 0;
 }
 
-/* ---- on the thread's own stack ------------------------------------------------------------------ */
+/* ---- on the thread's own stack
+ * ------------------------------------------------------------------ */
 
 pthread_t pthread_self(void)
 {
@@ -77,7 +82,8 @@ int pthread_once(pthread_once_t *once, void (*fn)(void))
     return 0;
 }
 
-/* ---- thread-specific data ----------------------------------------------------------------------- */
+/* ---- thread-specific data
+ * ----------------------------------------------------------------------- */
 
 enum { KEYS = 128 };
 struct keys {
@@ -93,7 +99,10 @@ static struct keys *keys(void)
     return lkc->keys;
 }
 
-void shim_reset(void) { keys()->n = 0; }
+void shim_reset(void)
+{
+    keys()->n = 0;
+}
 
 void shim_thread_start(struct fiber *f)
 {
@@ -155,25 +164,41 @@ void pthread_exit(void *result)
     lkc_thread_exit(result);
 }
 
-pid_t getpid(void) { return self() != NULL ? (pid_t)self()->tid + 1 : LKC_REAL(getpid)(); }
+pid_t getpid(void)
+{
+    return self() != NULL ? (pid_t)self()->tid + 1 : LKC_REAL(getpid)();
+}
 
-/* ---- calls that let time pass ------------------------------------------------------------------- */
+/* ---- calls that let time pass
+ * ------------------------------------------------------------------- */
 
-int sched_yield(void) { return self() == NULL ? LKC_REAL(sched_yield)() : 0; }
-int usleep(useconds_t us) { return self() == NULL ? LKC_REAL(usleep)(us) : 0; }
-unsigned sleep(unsigned s) { return self() == NULL ? LKC_REAL(sleep)(s) : 0; }
+int sched_yield(void)
+{
+    return self() == NULL ? LKC_REAL(sched_yield)() : 0;
+}
+int usleep(useconds_t us)
+{
+    return self() == NULL ? LKC_REAL(usleep)(us) : 0;
+}
+unsigned sleep(unsigned s)
+{
+    return self() == NULL ? LKC_REAL(sleep)(s) : 0;
+}
 
 int nanosleep(const struct timespec *t, struct timespec *left)
 {
     return self() == NULL ? LKC_REAL(nanosleep)(t, left) : 0;
 }
 
-/* ---- C11 ---------------------------------------------------------------------------------------- */
+/* ---- C11
+ * ---------------------------------------------------------------------------------------- */
 
 static int c11(int rc)
 {
-    return rc == 0 ? thrd_success : rc == EBUSY ? thrd_busy : rc == ETIMEDOUT ? thrd_timedout
-                                                                               : thrd_error;
+    return rc == 0           ? thrd_success
+           : rc == EBUSY     ? thrd_busy
+           : rc == ETIMEDOUT ? thrd_timedout
+                             : thrd_error;
 }
 
 int thrd_create(thrd_t *thread, thrd_start_t fn, void *arg)
@@ -190,12 +215,30 @@ int thrd_join(thrd_t thread, int *result)
     return c11(rc);
 }
 
-void thrd_exit(int result) { pthread_exit((void *)(intptr_t)result); }
-int thrd_detach(thrd_t thread) { return c11(pthread_detach(thread)); }
-thrd_t thrd_current(void) { return pthread_self(); }
-int thrd_equal(thrd_t a, thrd_t b) { return a == b; }
-void thrd_yield(void) { (void)sched_yield(); }
-int thrd_sleep(const struct timespec *t, struct timespec *left) { return nanosleep(t, left); }
+void thrd_exit(int result)
+{
+    pthread_exit((void *)(intptr_t)result);
+}
+int thrd_detach(thrd_t thread)
+{
+    return c11(pthread_detach(thread));
+}
+thrd_t thrd_current(void)
+{
+    return pthread_self();
+}
+int thrd_equal(thrd_t a, thrd_t b)
+{
+    return a == b;
+}
+void thrd_yield(void)
+{
+    (void)sched_yield();
+}
+int thrd_sleep(const struct timespec *t, struct timespec *left)
+{
+    return nanosleep(t, left);
+}
 
 int mtx_init(mtx_t *m, int type)
 {
@@ -205,20 +248,44 @@ int mtx_init(mtx_t *m, int type)
     return c11(rc);
 }
 
-int mtx_lock(mtx_t *m) { return c11(pthread_mutex_lock((pthread_mutex_t *)m)); }
-int mtx_trylock(mtx_t *m) { return c11(pthread_mutex_trylock((pthread_mutex_t *)m)); }
-int mtx_unlock(mtx_t *m) { return c11(pthread_mutex_unlock((pthread_mutex_t *)m)); }
-void mtx_destroy(mtx_t *m) { (void)pthread_mutex_destroy((pthread_mutex_t *)m); }
+int mtx_lock(mtx_t *m)
+{
+    return c11(pthread_mutex_lock((pthread_mutex_t *)m));
+}
+int mtx_trylock(mtx_t *m)
+{
+    return c11(pthread_mutex_trylock((pthread_mutex_t *)m));
+}
+int mtx_unlock(mtx_t *m)
+{
+    return c11(pthread_mutex_unlock((pthread_mutex_t *)m));
+}
+void mtx_destroy(mtx_t *m)
+{
+    (void)pthread_mutex_destroy((pthread_mutex_t *)m);
+}
 
 int mtx_timedlock(mtx_t *m, const struct timespec *until)
 {
     return c11(pthread_mutex_timedlock((pthread_mutex_t *)m, until));
 }
 
-int cnd_init(cnd_t *c) { return c11(pthread_cond_init((pthread_cond_t *)c, NULL)); }
-void cnd_destroy(cnd_t *c) { (void)pthread_cond_destroy((pthread_cond_t *)c); }
-int cnd_signal(cnd_t *c) { return c11(pthread_cond_signal((pthread_cond_t *)c)); }
-int cnd_broadcast(cnd_t *c) { return c11(pthread_cond_broadcast((pthread_cond_t *)c)); }
+int cnd_init(cnd_t *c)
+{
+    return c11(pthread_cond_init((pthread_cond_t *)c, NULL));
+}
+void cnd_destroy(cnd_t *c)
+{
+    (void)pthread_cond_destroy((pthread_cond_t *)c);
+}
+int cnd_signal(cnd_t *c)
+{
+    return c11(pthread_cond_signal((pthread_cond_t *)c));
+}
+int cnd_broadcast(cnd_t *c)
+{
+    return c11(pthread_cond_broadcast((pthread_cond_t *)c));
+}
 
 int cnd_wait(cnd_t *c, mtx_t *m)
 {
@@ -230,8 +297,23 @@ int cnd_timedwait(cnd_t *c, mtx_t *m, const struct timespec *until)
     return c11(pthread_cond_timedwait((pthread_cond_t *)c, (pthread_mutex_t *)m, until));
 }
 
-void call_once(once_flag *once, void (*fn)(void)) { (void)pthread_once((pthread_once_t *)once, fn); }
-int tss_create(tss_t *key, tss_dtor_t destroy) { return c11(pthread_key_create(key, destroy)); }
-void tss_delete(tss_t key) { (void)pthread_key_delete(key); }
-int tss_set(tss_t key, void *value) { return c11(pthread_setspecific(key, value)); }
-void *tss_get(tss_t key) { return pthread_getspecific(key); }
+void call_once(once_flag *once, void (*fn)(void))
+{
+    (void)pthread_once((pthread_once_t *)once, fn);
+}
+int tss_create(tss_t *key, tss_dtor_t destroy)
+{
+    return c11(pthread_key_create(key, destroy));
+}
+void tss_delete(tss_t key)
+{
+    (void)pthread_key_delete(key);
+}
+int tss_set(tss_t key, void *value)
+{
+    return c11(pthread_setspecific(key, value));
+}
+void *tss_get(tss_t key)
+{
+    return pthread_getspecific(key);
+}

@@ -25,8 +25,8 @@ struct packed_loc {
 
 static size_t thread_bytes(uint32_t len, uint32_t tcap)
 {
-    return sizeof(struct packed_thread) + len * sizeof(struct event)
-           + (((size_t)len * CLK_KINDS * tcap * sizeof(uint32_t) + 7) & ~(size_t)7);
+    return sizeof(struct packed_thread) + len * sizeof(struct event) +
+           (((size_t)len * CLK_KINDS * tcap * sizeof(uint32_t) + 7) & ~(size_t)7);
 }
 
 static uint32_t kept_len(const struct graph *g, const uint32_t *keep, uint32_t t)
@@ -41,7 +41,8 @@ static size_t bytes_needed(const struct graph *g, const uint32_t *keep)
         n += thread_bytes(kept_len(g, keep, t), g->tcap);
     for (uint32_t i = 0; i < g->nactive; i++) {
         const struct gloc *l = &g->loc[g->active[i]];
-        n += sizeof(struct packed_loc) + (((size_t)l->nco + l->nrd + 2) & ~(size_t)1) * sizeof(evid);
+        n +=
+            sizeof(struct packed_loc) + (((size_t)l->nco + l->nrd + 2) & ~(size_t)1) * sizeof(evid);
     }
     return n;
 }
@@ -51,10 +52,15 @@ static char *pack_thread(const struct graph *g, uint32_t tid, uint32_t len, bool
     const struct gthread *t = &g->t[tid];
     struct packed_thread *p = (struct packed_thread *)out;
     bool whole = len == t->len;
-    *p = (struct packed_thread){ .fn = t->fn, .arg = t->arg, .len = len, .creator = t->creator,
-                                 .live = t->live && created, .stuck_at = t->stuck_at,
-                                 .stuck = whole ? t->stuck : STUCK_NO,
-                                 .timed = whole && t->timed, .detached = t->detached };
+    *p = (struct packed_thread){.fn = t->fn,
+                                .arg = t->arg,
+                                .len = len,
+                                .creator = t->creator,
+                                .live = t->live && created,
+                                .stuck_at = t->stuck_at,
+                                .stuck = whole ? t->stuck : STUCK_NO,
+                                .timed = whole && t->timed,
+                                .detached = t->detached};
     out += sizeof *p;
     memcpy(out, t->ev, len * sizeof *t->ev);
     out += len * sizeof *t->ev;
@@ -86,7 +92,7 @@ static char *pack_loc(const struct graph *g, uint32_t loc, const uint32_t *keep,
             id[m++] = l->rd[i];
     if (m == 0)
         return NULL;
-    *p = (struct packed_loc){ l->init, loc, n, m - n, l->init_unknown };
+    *p = (struct packed_loc){l->init, loc, n, m - n, l->init_unknown};
     return (char *)(id + ((m + 1) & ~1u));
 }
 
@@ -107,7 +113,8 @@ struct snapshot *snapshot_pack(const struct graph *g, const uint32_t *keep, enum
     char *out = (char *)(s + 1);
     for (uint32_t t = 0; t < g->nthreads; t++) {
         evid creator = g->t[t].creator;
-        bool created = keep == NULL || creator == EV_INIT || ev_pos(creator) < keep[ev_tid(creator)];
+        bool created =
+            keep == NULL || creator == EV_INIT || ev_pos(creator) < keep[ev_tid(creator)];
         out = pack_thread(g, t, kept_len(g, keep, t), created, out);
     }
     uint32_t target = write == EV_INIT ? LOC_NONE : graph_ev(g, write)->loc;
@@ -211,6 +218,12 @@ enum todo snapshot_unpack(struct snapshot *s, struct graph *g, evid *subject)
     return todo;
 }
 
-size_t snapshot_bytes(const struct snapshot *s) { return s->bytes; }
+size_t snapshot_bytes(const struct snapshot *s)
+{
+    return s->bytes;
+}
 
-void snapshot_free(struct snapshot *s) { lkc_free(s, s->bytes); }
+void snapshot_free(struct snapshot *s)
+{
+    lkc_free(s, s->bytes);
+}

@@ -54,7 +54,8 @@ static bool find_variable(uint64_t addr, char *text, size_t size)
         const Elf64_Sym *sym = (const Elf64_Sym *)(file + sec[i].sh_offset);
         const char *names = file + sec[sec[i].sh_link].sh_offset;
         for (size_t k = 0; k < sec[i].sh_size / sizeof *sym; k++) {
-            if (ELF64_ST_TYPE(sym[k].st_info) != STT_OBJECT || addr - sym[k].st_value >= sym[k].st_size)
+            if (ELF64_ST_TYPE(sym[k].st_info) != STT_OBJECT ||
+                addr - sym[k].st_value >= sym[k].st_size)
                 continue;
             uint64_t at = addr - sym[k].st_value;
             if (at == 0)

@@ -4,8 +4,8 @@
 
 #include "report.h"
 
-static const char *const orders[] = { "relaxed", "consume", "acquire", "release",
-                                      "acq_rel", "seq_cst", "plain" };
+static const char *const orders[] = {"relaxed", "consume", "acquire", "release",
+                                     "acq_rel", "seq_cst", "plain"};
 
 static const char *order_name(const struct event *e)
 {
@@ -15,24 +15,41 @@ static const char *order_name(const struct event *e)
 static const char *op_name(const struct event *e)
 {
     switch ((enum ev_op)e->op) {
-    case OP_NONE: return "load";
-    case OP_XCHG: return "exchange";
-    case OP_ADD: return "fetch_add";
-    case OP_SUB: return "fetch_sub";
-    case OP_AND: return "fetch_and";
-    case OP_OR: return "fetch_or";
-    case OP_XOR: return "fetch_xor";
-    case OP_NAND: return "fetch_nand";
-    case OP_CAS: return e->flags & EF_RMW ? "compare_exchange" : "compare_exchange fails,";
+    case OP_NONE:
+        return "load";
+    case OP_XCHG:
+        return "exchange";
+    case OP_ADD:
+        return "fetch_add";
+    case OP_SUB:
+        return "fetch_sub";
+    case OP_AND:
+        return "fetch_and";
+    case OP_OR:
+        return "fetch_or";
+    case OP_XOR:
+        return "fetch_xor";
+    case OP_NAND:
+        return "fetch_nand";
+    case OP_CAS:
+        return e->flags & EF_RMW ? "compare_exchange" : "compare_exchange fails,";
     case OP_WAIT_MASKED:
-    case OP_WAIT_NOT: return e->flags & EF_STUCK ? "waits," : "wait ends,";
-    case OP_LOCK: return e->flags & EF_STUCK ? "waits for the lock," : "lock";
-    case OP_TRYLOCK: return e->flags & EF_RMW ? "trylock" : "trylock fails,";
-    case OP_SEM: return e->flags & EF_STUCK ? "waits for the semaphore," : "semaphore down";
-    case OP_TRYSEM: return "semaphore trywait";
-    case OP_WAKE_ONE: return "wake one,";
-    case OP_ROBUST: return "the kernel marks";
-    case OP_BARRIER: return "barrier arrive,";
+    case OP_WAIT_NOT:
+        return e->flags & EF_STUCK ? "waits," : "wait ends,";
+    case OP_LOCK:
+        return e->flags & EF_STUCK ? "waits for the lock," : "lock";
+    case OP_TRYLOCK:
+        return e->flags & EF_RMW ? "trylock" : "trylock fails,";
+    case OP_SEM:
+        return e->flags & EF_STUCK ? "waits for the semaphore," : "semaphore down";
+    case OP_TRYSEM:
+        return "semaphore trywait";
+    case OP_WAKE_ONE:
+        return "wake one,";
+    case OP_ROBUST:
+        return "the kernel marks";
+    case OP_BARRIER:
+        return "barrier arrive,";
     }
     return "?";
 }
@@ -68,11 +85,21 @@ void report_event(const struct graph *g, evid id, char *text, size_t size)
     if (e->kind == EK_READ || e->kind == EK_WRITE)
         location_text(e->loc, where, sizeof where);
     switch ((enum ev_kind)e->kind) {
-    case EK_BEGIN: (void)snprintf(text, size, "begins"); break;
-    case EK_END: (void)snprintf(text, size, "ends"); break;
-    case EK_CREATE: (void)snprintf(text, size, "starts T%u", (unsigned)e->value); break;
-    case EK_JOIN: (void)snprintf(text, size, "joins T%u", ev_tid(e->rf)); break;
-    case EK_FENCE: (void)snprintf(text, size, "fence %s", order_name(e)); break;
+    case EK_BEGIN:
+        (void)snprintf(text, size, "begins");
+        break;
+    case EK_END:
+        (void)snprintf(text, size, "ends");
+        break;
+    case EK_CREATE:
+        (void)snprintf(text, size, "starts T%u", (unsigned)e->value);
+        break;
+    case EK_JOIN:
+        (void)snprintf(text, size, "joins T%u", ev_tid(e->rf));
+        break;
+    case EK_FENCE:
+        (void)snprintf(text, size, "fence %s", order_name(e));
+        break;
     case EK_CHOICE:
         (void)snprintf(text, size, "choice %u of %u", (unsigned)e->value, (unsigned)e->operand);
         break;
@@ -81,7 +108,7 @@ void report_event(const struct graph *g, evid id, char *text, size_t size)
             (void)snprintf(text, size, "DIES");
         else
             (void)snprintf(text, size, "store %s = %s %s", where, report_value(e->value, v),
-                       order_name(e));
+                           order_name(e));
         break;
     case EK_READ:
         if (e->flags & EF_RMW)
@@ -103,10 +130,14 @@ static bool is_second_half(const struct event *e)
 static const char *standstill(const struct gthread *t)
 {
     switch ((enum stuck)t->stuck) {
-    case STUCK_AWAIT: return "sleeps here for ever, or until another thread acts";
-    case STUCK_SPIN: return "spins: the lap since the event marked * repeats itself";
-    case STUCK_JOIN: return "waits for a thread to end";
-    default: return NULL;
+    case STUCK_AWAIT:
+        return "sleeps here for ever, or until another thread acts";
+    case STUCK_SPIN:
+        return "spins: the lap since the event marked * repeats itself";
+    case STUCK_JOIN:
+        return "waits for a thread to end";
+    default:
+        return NULL;
     }
 }
 
@@ -120,8 +151,8 @@ static void thread_text(FILE *out, const struct graph *g, uint32_t tid)
             continue;
         report_event(g, ev_id(tid, i), text, sizeof text);
         bool lap = t->stuck == STUCK_SPIN && i == t->stuck_at;
-        fprintf(out, "   %c%-7s %-56s %s\n", lap ? '*' : ' ', event_label(ev_id(tid, i), label), text,
-                report_place(t->ev[i].pc));
+        fprintf(out, "   %c%-7s %-56s %s\n", lap ? '*' : ' ', event_label(ev_id(tid, i), label),
+                text, report_place(t->ev[i].pc));
     }
     const char *why = standstill(t);
     if (why != NULL && !graph_ended(g, tid))
@@ -183,8 +214,9 @@ void report_counterexample(FILE *out, const struct failure *f)
     fprintf(out, "  %" PRIu64 " executions show it; this one, run %" PRIu64 ", has %u events\n",
             f->times, f->execution, f->events);
     if (!f->tso && f->kind != LK_CHECK_RACE)
-        fprintf(out, "  only on weakly ordered processors such as ARM and POWER: none of them is an "
-                     "execution of x86 (TSO)\n");
+        fprintf(out,
+                "  only on weakly ordered processors such as ARM and POWER: none of them is an "
+                "execution of x86 (TSO)\n");
     else if (!f->sc && f->kind != LK_CHECK_RACE)
         fprintf(out, "  not under sequential consistency, but x86 (TSO) has it\n");
     for (uint32_t t = 0; t < g->nthreads; t++)

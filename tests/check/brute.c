@@ -5,29 +5,32 @@
 
 enum { MAX = 32 };
 typedef uint32_t row; /* bit j of r[i]: (i, j) is in the relation */
-typedef struct { row r[MAX]; } rel;
+typedef struct {
+    row r[MAX];
+} rel;
 
 enum type { T_READ, T_WRITE, T_FENCE };
 struct node {
     enum type type;
     int thread, loc, order; /* thread -1 = initial writes */
     const struct litmus_step *step;
-    bool rmw;               /* one half of a read-modify-write */
+    bool rmw; /* one half of a read-modify-write */
     long value;
 };
 
 struct search {
     const struct litmus *p;
     struct node ev[MAX];
-    int n, succeed;               /* bit k of succeed: the k-th CAS does */
+    int n, succeed; /* bit k of succeed: the k-th CAS does */
     int cas;
     int reads[MAX], nreads;
-    int rf[MAX];                  /* of a read: the write */
+    int rf[MAX]; /* of a read: the write */
     int co[LITMUS_LOCATIONS][MAX], nco[LITMUS_LOCATIONS];
     struct brute_counts *out;
 };
 
-/* ---- relations --------------------------------------------------------------------------------- */
+/* ---- relations
+ * --------------------------------------------------------------------------------- */
 
 static rel none(void)
 {
@@ -36,8 +39,14 @@ static rel none(void)
     return x;
 }
 
-static void put(rel *x, int a, int b) { x->r[a] |= (row)1 << b; }
-static bool has(const rel *x, int a, int b) { return x->r[a] >> b & 1; }
+static void put(rel *x, int a, int b)
+{
+    x->r[a] |= (row)1 << b;
+}
+static bool has(const rel *x, int a, int b)
+{
+    return x->r[a] >> b & 1;
+}
 
 static rel join(rel a, rel b)
 {
@@ -104,7 +113,8 @@ static rel between(rel x, row from, row to)
     return x;
 }
 
-/* ---- the axioms -------------------------------------------------------------------------------- */
+/* ---- the axioms
+ * -------------------------------------------------------------------------------- */
 
 struct relations {
     rel po, rf, co, rb, rmw, hb, eco;
@@ -189,7 +199,8 @@ static rel same_location(const struct search *s, rel x)
 {
     for (int i = 0; i < s->n; i++)
         for (int j = 0; j < s->n; j++)
-            if (s->ev[i].type == T_FENCE || s->ev[j].type == T_FENCE || s->ev[i].loc != s->ev[j].loc)
+            if (s->ev[i].type == T_FENCE || s->ev[j].type == T_FENCE ||
+                s->ev[i].loc != s->ev[j].loc)
                 x.r[i] &= ~((row)1 << j);
     return x;
 }
@@ -230,12 +241,13 @@ static void judge(struct search *s)
         s->out->rc11++;
 }
 
-/* ---- every candidate ---------------------------------------------------------------------------- */
+/* ---- every candidate
+ * ---------------------------------------------------------------------------- */
 
 /* Values follow from rf; a read before its source is known makes po;rf cyclic: no candidate. */
 static bool values_fit(struct search *s)
 {
-    bool known[MAX] = { false };
+    bool known[MAX] = {false};
     int done = 0;
     for (bool progress = true; progress && done < s->n;) {
         progress = false;
@@ -257,7 +269,8 @@ static bool values_fit(struct search *s)
                 e->value = s->ev[s->rf[i]].value;
             else if (e->type == T_WRITE && e->thread >= 0)
                 e->value = e->step->op == L_ADD ? s->ev[i - 1].value + e->step->value
-                           : e->step->from_kept ? kept : e->step->value;
+                           : e->step->from_kept ? kept
+                                                : e->step->value;
             known[i] = progress = true;
             done++;
         }
@@ -265,8 +278,8 @@ static bool values_fit(struct search *s)
     if (done < s->n)
         return false;
     for (int i = 0; i < s->n; i++)
-        if (s->ev[i].type == T_READ && s->ev[i].step->op == L_CAS
-            && (s->ev[i].value == s->ev[i].step->expected) != s->ev[i].rmw)
+        if (s->ev[i].type == T_READ && s->ev[i].step->op == L_CAS &&
+            (s->ev[i].value == s->ev[i].step->expected) != s->ev[i].rmw)
             return false;
     return true;
 }
@@ -317,7 +330,7 @@ static void add(struct search *s, enum type type, int t, const struct litmus_ste
                 bool rmw)
 {
     struct node *e = &s->ev[s->n];
-    *e = (struct node){ type, t, step != NULL ? step->location : s->n, order, step, rmw, 0 };
+    *e = (struct node){type, t, step != NULL ? step->location : s->n, order, step, rmw, 0};
     if (type == T_READ)
         s->reads[s->nreads++] = s->n;
     if (type == T_WRITE)
@@ -339,8 +352,8 @@ static void build(struct search *s)
             if (step->op == L_FENCE)
                 add(s, T_FENCE, t, step, step->order, false);
             else if (step->op != L_STORE)
-                add(s, T_READ, t, step,
-                    step->op == L_CAS && !won ? __ATOMIC_RELAXED : step->order, rmw || won);
+                add(s, T_READ, t, step, step->op == L_CAS && !won ? __ATOMIC_RELAXED : step->order,
+                    rmw || won);
             if (step->op == L_STORE || rmw || won)
                 add(s, T_WRITE, t, step, step->order, rmw || won);
         }
@@ -361,7 +374,7 @@ bool brute_count(const struct litmus *p, unsigned long limit, struct brute_count
 {
     struct search s;
     memset(&s, 0, sizeof s);
-    *out = (struct brute_counts){ 0 };
+    *out = (struct brute_counts){0};
     s.p = p;
     s.out = out;
     build(&s);

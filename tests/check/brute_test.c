@@ -18,32 +18,47 @@ static int below(int n)
     return (int)(state % (uint64_t)n);
 }
 
-static int pick(const int *from, int n) { return from[below(n)]; }
+static int pick(const int *from, int n)
+{
+    return from[below(n)];
+}
 
 static struct litmus_step random_step(int locations)
 {
-    static const int loads[] = { __ATOMIC_RELAXED, __ATOMIC_ACQUIRE, __ATOMIC_SEQ_CST };
-    static const int stores[] = { __ATOMIC_RELAXED, __ATOMIC_RELEASE, __ATOMIC_SEQ_CST };
-    static const int rmws[] = { __ATOMIC_RELAXED, __ATOMIC_ACQUIRE, __ATOMIC_RELEASE,
-                                __ATOMIC_ACQ_REL, __ATOMIC_SEQ_CST };
-    static const int fences[] = { __ATOMIC_ACQUIRE, __ATOMIC_RELEASE, __ATOMIC_ACQ_REL,
-                                  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST };
-    static const enum litmus_op ops[] = { L_STORE, L_STORE, L_STORE, L_LOAD, L_LOAD, L_LOAD,
-                                          L_ADD,   L_XCHG,  L_CAS,   L_FENCE, L_FENCE };
-    struct litmus_step s = { .op = ops[below(sizeof ops / sizeof ops[0])],
-                             .location = below(locations), .value = below(3) };
+    static const int loads[] = {__ATOMIC_RELAXED, __ATOMIC_ACQUIRE, __ATOMIC_SEQ_CST};
+    static const int stores[] = {__ATOMIC_RELAXED, __ATOMIC_RELEASE, __ATOMIC_SEQ_CST};
+    static const int rmws[] = {__ATOMIC_RELAXED, __ATOMIC_ACQUIRE, __ATOMIC_RELEASE,
+                               __ATOMIC_ACQ_REL, __ATOMIC_SEQ_CST};
+    static const int fences[] = {__ATOMIC_ACQUIRE, __ATOMIC_RELEASE, __ATOMIC_ACQ_REL,
+                                 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST};
+    static const enum litmus_op ops[] = {L_STORE, L_STORE, L_STORE, L_LOAD,  L_LOAD, L_LOAD,
+                                         L_ADD,   L_XCHG,  L_CAS,   L_FENCE, L_FENCE};
+    struct litmus_step s = {.op = ops[below(sizeof ops / sizeof ops[0])],
+                            .location = below(locations),
+                            .value = below(3)};
     switch (s.op) {
-    case L_STORE: s.order = pick(stores, 3); s.from_kept = below(4) == 0; break;
-    case L_LOAD: s.order = pick(loads, 3); s.keep = below(2); break;
-    case L_FENCE: s.order = pick(fences, 5); break;
-    default: s.order = pick(rmws, 5); s.expected = below(2); break;
+    case L_STORE:
+        s.order = pick(stores, 3);
+        s.from_kept = below(4) == 0;
+        break;
+    case L_LOAD:
+        s.order = pick(loads, 3);
+        s.keep = below(2);
+        break;
+    case L_FENCE:
+        s.order = pick(fences, 5);
+        break;
+    default:
+        s.order = pick(rmws, 5);
+        s.expected = below(2);
+        break;
     }
     return s;
 }
 
 static void random_program(struct litmus *p)
 {
-    *p = (struct litmus){ .threads = 2 + below(2) };
+    *p = (struct litmus){.threads = 2 + below(2)};
     int locations = 1 + below(3);
     for (int t = 0; t < p->threads; t++) {
         p->length[t] = 1 + below(p->threads == 2 ? 5 : 3);
@@ -54,12 +69,16 @@ static void random_program(struct litmus *p)
 
 static void show(const struct litmus *p)
 {
-    static const char *const ops[] = { "W", "R", "A", "X", "C", "F" };
-    static const char *const orders[] = { "rlx", "con", "acq", "rel", "ar", "sc" };
+    static const char *const ops[] = {"W", "R", "A", "X", "C", "F"};
+    static const char *const orders[] = {"rlx", "con", "acq", "rel", "ar", "sc"};
     for (int t = 0; t < p->threads; t++)
         for (int i = 0; i < p->length[t]; i++) {
             const struct litmus_step *s = &p->step[t][i];
-            printf("%s%s%s", i == 0 && t > 0 ? " | " : i > 0 ? " " : "", s->keep ? "a=" : "", ops[s->op]);
+            printf("%s%s%s",
+                   i == 0 && t > 0 ? " | "
+                   : i > 0         ? " "
+                                   : "",
+                   s->keep ? "a=" : "", ops[s->op]);
             if (s->op != L_FENCE)
                 printf("%c", "xyzabc"[s->location]);
             if (s->op == L_CAS)
@@ -75,7 +94,7 @@ static void show(const struct litmus *p)
 
 static bool same(const struct litmus *p, enum lk_check_model model, unsigned long expected)
 {
-    struct lk_check_options opt = { .model = model, .quiet = true };
+    struct lk_check_options opt = {.model = model, .quiet = true};
     struct lk_check_report rep;
     struct litmus copy = *p;
     int rc = lk_check_run(litmus_run, &copy, &opt, &rep);

@@ -14,7 +14,7 @@ one() {
     [ $code -eq 1 ] && for kind in $found; do
         case ",$kinds," in *",$kind,"*) echo "ok $name mutant $mutant: $kind"; return ;; esac
     done
-    echo "FAIL $name mutant $mutant: result $code, found '$found', expected $kinds; $json"
+    echo "FAIL $name mutant $mutant: result $code, found '$found', expected $kinds;" "$json"
 }
 
 if [ "$1" = --one ]; then
@@ -31,7 +31,8 @@ trap 'rm -rf "$work"' EXIT
 
 for file; do
     echo "$file 0 none"
-    sed -n 's/^ \* Mutant \([0-9]*\) (\([a-z,-]*\)):.*/\1 \2/p' "$file" | while read -r mutant kinds; do
+    sed -n 's/^ \* Mutant \([0-9]*\) (\([a-z,-]*\)):.*/\1 \2/p' "$file" |
+    while read -r mutant kinds; do
         echo "$file $mutant $kinds"
     done
 done > "$work/list"

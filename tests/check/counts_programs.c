@@ -1,4 +1,5 @@
-/* counts_programs.c - fib(5) and lastzero(n) of shared/data/litmus; compiled with -fsanitize=thread. */
+/* counts_programs.c - fib(5) and lastzero(n) of shared/data/litmus; compiled with
+ * -fsanitize=thread. */
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,8 +9,14 @@
 enum { ROUNDS = 5, LIMIT = 144 };
 static atomic_int x, y;
 
-static int acquire(atomic_int *a) { return atomic_load_explicit(a, memory_order_acquire); }
-static void release(atomic_int *a, int v) { atomic_store_explicit(a, v, memory_order_release); }
+static int acquire(atomic_int *a)
+{
+    return atomic_load_explicit(a, memory_order_acquire);
+}
+static void release(atomic_int *a, int v)
+{
+    atomic_store_explicit(a, v, memory_order_release);
+}
 
 static void *sum_into(void *target)
 {

@@ -13,10 +13,10 @@ enum litmus_op { L_STORE, L_LOAD, L_ADD, L_XCHG, L_CAS, L_FENCE };
 struct litmus_step {
     enum litmus_op op;
     int location;
-    int order;       /* of __ATOMIC_* */
-    int value;       /* stored, added, swapped in */
-    int expected;    /* L_CAS */
-    bool from_kept;  /* the value is the one kept by an earlier load of the thread */
+    int order;      /* of __ATOMIC_* */
+    int value;      /* stored, added, swapped in */
+    int expected;   /* L_CAS */
+    bool from_kept; /* the value is the one kept by an earlier load of the thread */
     bool keep;
 };
 

@@ -14,9 +14,12 @@ static int location_of(char c)
 
 static bool parse_order(const char **s, int *order)
 {
-    static const struct { const char *name; int order; } names[] = {
-        { ".rlx", __ATOMIC_RELAXED }, { ".acq", __ATOMIC_ACQUIRE }, { ".rel", __ATOMIC_RELEASE },
-        { ".ar", __ATOMIC_ACQ_REL },  { ".sc", __ATOMIC_SEQ_CST },
+    static const struct {
+        const char *name;
+        int order;
+    } names[] = {
+        {".rlx", __ATOMIC_RELAXED}, {".acq", __ATOMIC_ACQUIRE}, {".rel", __ATOMIC_RELEASE},
+        {".ar", __ATOMIC_ACQ_REL},  {".sc", __ATOMIC_SEQ_CST},
     };
     *order = __ATOMIC_RELAXED;
     if (**s != '.')
@@ -40,7 +43,7 @@ static int number(const char **s)
 
 static bool parse_step(const char **s, struct litmus_step *step)
 {
-    *step = (struct litmus_step){ 0 };
+    *step = (struct litmus_step){0};
     if ((*s)[0] != 0 && (*s)[1] == '=') { /* a=Rx */
         step->keep = true;
         *s += 2;
@@ -50,7 +53,7 @@ static bool parse_step(const char **s, struct litmus_step *step)
     const char *op = c != 0 ? strchr(letters, c) : NULL;
     if (op == NULL)
         return false;
-    static const enum litmus_op ops[] = { L_STORE, L_LOAD, L_ADD, L_XCHG, L_CAS, L_FENCE };
+    static const enum litmus_op ops[] = {L_STORE, L_LOAD, L_ADD, L_XCHG, L_CAS, L_FENCE};
     step->op = ops[op - letters];
     if (step->op != L_FENCE && (step->location = location_of(*(*s)++)) < 0)
         return false;

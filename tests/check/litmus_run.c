@@ -10,28 +10,42 @@ static const struct litmus *program;
 static int load(int *x, int order)
 {
     switch (order) {
-    case __ATOMIC_RELAXED: return __atomic_load_n(x, __ATOMIC_RELAXED);
-    case __ATOMIC_ACQUIRE: return __atomic_load_n(x, __ATOMIC_ACQUIRE);
-    default: return __atomic_load_n(x, __ATOMIC_SEQ_CST);
+    case __ATOMIC_RELAXED:
+        return __atomic_load_n(x, __ATOMIC_RELAXED);
+    case __ATOMIC_ACQUIRE:
+        return __atomic_load_n(x, __ATOMIC_ACQUIRE);
+    default:
+        return __atomic_load_n(x, __ATOMIC_SEQ_CST);
     }
 }
 
 static void store(int *x, int v, int order)
 {
     switch (order) {
-    case __ATOMIC_RELAXED: __atomic_store_n(x, v, __ATOMIC_RELAXED); break;
-    case __ATOMIC_RELEASE: __atomic_store_n(x, v, __ATOMIC_RELEASE); break;
-    default: __atomic_store_n(x, v, __ATOMIC_SEQ_CST); break;
+    case __ATOMIC_RELAXED:
+        __atomic_store_n(x, v, __ATOMIC_RELAXED);
+        break;
+    case __ATOMIC_RELEASE:
+        __atomic_store_n(x, v, __ATOMIC_RELEASE);
+        break;
+    default:
+        __atomic_store_n(x, v, __ATOMIC_SEQ_CST);
+        break;
     }
 }
 
 #define RMW_SWITCH(call)                                                                           \
     switch (order) {                                                                               \
-    case __ATOMIC_RELAXED: return call(__ATOMIC_RELAXED);                                          \
-    case __ATOMIC_ACQUIRE: return call(__ATOMIC_ACQUIRE);                                          \
-    case __ATOMIC_RELEASE: return call(__ATOMIC_RELEASE);                                          \
-    case __ATOMIC_ACQ_REL: return call(__ATOMIC_ACQ_REL);                                          \
-    default: return call(__ATOMIC_SEQ_CST);                                                        \
+    case __ATOMIC_RELAXED:                                                                         \
+        return call(__ATOMIC_RELAXED);                                                             \
+    case __ATOMIC_ACQUIRE:                                                                         \
+        return call(__ATOMIC_ACQUIRE);                                                             \
+    case __ATOMIC_RELEASE:                                                                         \
+        return call(__ATOMIC_RELEASE);                                                             \
+    case __ATOMIC_ACQ_REL:                                                                         \
+        return call(__ATOMIC_ACQ_REL);                                                             \
+    default:                                                                                       \
+        return call(__ATOMIC_SEQ_CST);                                                             \
     }
 
 static int add(int *x, int v, int order)
@@ -55,11 +69,20 @@ static int cas(int *x, int e, int v, int order)
 static void fence(int order)
 {
     switch (order) {
-    case __ATOMIC_ACQUIRE: __atomic_thread_fence(__ATOMIC_ACQUIRE); break;
-    case __ATOMIC_RELEASE: __atomic_thread_fence(__ATOMIC_RELEASE); break;
-    case __ATOMIC_ACQ_REL: __atomic_thread_fence(__ATOMIC_ACQ_REL); break;
-    case __ATOMIC_SEQ_CST: __atomic_thread_fence(__ATOMIC_SEQ_CST); break;
-    default: break;
+    case __ATOMIC_ACQUIRE:
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        break;
+    case __ATOMIC_RELEASE:
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+        break;
+    case __ATOMIC_ACQ_REL:
+        __atomic_thread_fence(__ATOMIC_ACQ_REL);
+        break;
+    case __ATOMIC_SEQ_CST:
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        break;
+    default:
+        break;
     }
 }
 
@@ -70,12 +93,24 @@ static void *thread(void *number)
         const struct litmus_step *s = &program->step[t][i];
         int *x = &location[s->location], v = s->from_kept ? kept : s->value, r = 0;
         switch (s->op) {
-        case L_STORE: store(x, v, s->order); break;
-        case L_LOAD: r = load(x, s->order); break;
-        case L_ADD: r = add(x, v, s->order); break;
-        case L_XCHG: r = exchange(x, v, s->order); break;
-        case L_CAS: r = cas(x, s->expected, v, s->order); break;
-        case L_FENCE: fence(s->order); break;
+        case L_STORE:
+            store(x, v, s->order);
+            break;
+        case L_LOAD:
+            r = load(x, s->order);
+            break;
+        case L_ADD:
+            r = add(x, v, s->order);
+            break;
+        case L_XCHG:
+            r = exchange(x, v, s->order);
+            break;
+        case L_CAS:
+            r = cas(x, s->expected, v, s->order);
+            break;
+        case L_FENCE:
+            fence(s->order);
+            break;
         }
         if (s->keep)
             kept = r;

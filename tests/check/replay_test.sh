@@ -12,7 +12,8 @@ line=$(grep -n 'assert(a || b)' "$program" | cut -d: -f1)
 "$lk" check --quiet --witness "$work/witness" "$program" -- -DMUTANT=1 > "$work/text"
 [ $? -eq 1 ] || { echo "FAIL the mutant was not found"; exit 1; }
 # The execution may be reached in several stages; the line is reached in the last.
-printf 'break store_buffer.c:%s\ncontinue\nprint a + b\nbacktrace 1\nkill\nquit\n' "$line" > "$work/commands"
+printf '%s\n' "break store_buffer.c:$line" continue 'print a + b' 'backtrace 1' kill quit \
+    > "$work/commands"
 timeout 100 "$lk" check --quiet --replay "$work/witness" "$program" -- -DMUTANT=1 \
     < "$work/commands" > "$work/out" 2>&1
 passed=0 failed=0

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The shipped sources under the checker: every run explores to the end without an error, and every
-# mutant of the sources that the model's comment lists is found by one of the runs.
+# mutant of the sources that MODEL.mutants lists ("file: sed command") is found by one of the runs.
 # usage: model_test.sh LK [MODEL.c...]
 lk=$1
 shift
@@ -22,7 +22,8 @@ explore() {
     done
     shift 2
     # $options and $flags are split into words on purpose.
-    json=$(timeout 300 "$lk" check --json --quiet --time 200 $options "$model" "$@" -- $flags \
+    json=$(timeout 300 "$lk" check --json --quiet --time 200 $options "$model" "$@" -- \
+           $flags \
            -I"$root/src" -I"$root/include" -I"$root/tests/model" -DLK_BUILD_MODEL=1 \
            -D__builtin_ia32_pause=lk_check_relax -include latchkey/check.h 2>&1)
     code=$?
@@ -34,13 +35,14 @@ for model; do
     name=$(basename "$model" .c)
     sources=$(sed -n 's/^ \* Sources: //p' "$model")
     sed -n 's/^ \* Run: *//p' "$model" > "$work/runs"
-    sed -n 's/^ \* Mutant //p' "$model" > "$work/mutants"
+    cat "${model%.c}.mutants" > "$work/mutants"
     while read -r run; do
         set --
         for s in $sources; do set -- "$@" "$root/$s"; done
         explore "$model" "$run" "$@"
         if [ $code -eq 0 ]; then
-            ok "$name $run: $(value complete) executions, $(value blocked) blocked, $(value seconds) s"
+            ok "$name $run: $(value complete) executions, $(value blocked) blocked," \
+               "$(value seconds) s"
         else
             fail "$name $run: result $code, $json"
         fi
@@ -59,7 +61,8 @@ for model; do
         done
         while read -r run; do
             explore "$model" "$run" "$@"
-            [ $code -eq 1 ] && killed="$run: $(printf %s "$json" | grep -o '"kind": "[a-z-]*"' | head -1)"
+            kind=$(printf %s "$json" | grep -o '"kind": "[a-z-]*"' | head -1)
+            [ $code -eq 1 ] && killed="$run: $kind"
             [ -z "$killed" ] || break
         done < "$work/runs"
         if [ -n "$killed" ]; then ok "$name kills '$change' with $killed"; else

@@ -1,13 +1,9 @@
 /* The robust mutex as shipped: exclusion, publication, repair after a death, no lost wake.
+ * Its mutants are in rmutex_model.mutants.
  *
  * Sources: src/life/rmutex.c src/life/presence.c
  * Run: -DTHREADS=2
  * Run: --deaths 2 -DTHREADS=2
- * Mutant src/life/rmutex.c: s/return lk_cas_acq_u32(word, &seen, wanted)/return lk_cas_rlx_u32(word, \&seen, wanted)/
- * Mutant src/life/rmutex.c: s/lki_futex_wake(word, wake) == 0/wake == 0/
- * Mutant src/life/rmutex.c: s/if (lki_holder_alive(self->presence, holder))/if (holder)/
- * Mutant src/life/presence.c: s/return lk_load_acq_u64(token_at/return lk_load_rlx_u64(token_at/
- * Mutant src/life/presence.c: s/|| lk_cas_rlx_u64(token, &seen, seen | LKI_WORD_WAITERS)/|| true/
  */
 #include <assert.h>
 #include <pthread.h>
@@ -22,18 +18,24 @@ enum { PAGE = 512 }; /* any size does */
 
 static char pages[PAGE] __attribute__((aligned(PAGE)));
 static struct lki_presence presence = {
-    .pages = pages, .page_bytes = PAGE, .threads = THREADS, .writable = true,
+    .pages = pages,
+    .page_bytes = PAGE,
+    .threads = THREADS,
+    .writable = true,
 };
 static uint32_t mutex;
 static int first, second; /* equal but inside */
 
-static uint64_t *token_of(uint32_t slot) { return (uint64_t *)(void *)(pages + PAGE) - 3 + slot; }
+static uint64_t *token_of(uint32_t slot)
+{
+    return (uint64_t *)(void *)(pages + PAGE) - 3 + slot;
+}
 
 static void *process(void *arg)
 {
     uint32_t slot = (uint32_t)(uintptr_t)arg;
-    struct lki_self self = { .presence = &presence, .slot = slot, .holder = 1u << 10 | (slot + 1) };
-    struct lki_wait wait = { 0, 0 };
+    struct lki_self self = {.presence = &presence, .slot = slot, .holder = 1u << 10 | (slot + 1)};
+    struct lki_wait wait = {0, 0};
     lk_check_robust_add64(token_of(slot));
     lk_check_mortal(true);
     int rc = lki_rmutex_lock(&mutex, &self, NULL, &wait);

@@ -1,5 +1,5 @@
-/* FAILURES.md 1, dead_recoverer, mended: the word goes from the dead owner's pid to the recoverer's, so
- * that whoever is inside is always named.
+/* FAILURES.md 1, dead_recoverer, mended: the word goes from the dead owner's pid to the
+ * recoverer's, so that whoever is inside is always named.
  * Options: --deaths 2
  * Expect: none */
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
-/* FAILURES.md 1, dead_recoverer: who takes over from a dead owner stores a sentinel while it repairs;
- * if it is killed there, the word names nobody.
+/* FAILURES.md 1, dead_recoverer: who takes over from a dead owner stores a sentinel while it
+ * repairs; if it is killed there, the word names nobody.
  * Options: --deaths 2
  * Expect: hang */
 #define _GNU_SOURCE

@@ -22,8 +22,8 @@ static void *process(void *arg)
     lk_check_robust_add(&word);
     for (;;) {
         seen = __atomic_load_n(&word, __ATOMIC_RELAXED);
-        if ((seen & 0x3fffffffu) == 0
-            && __atomic_compare_exchange_n(&word, &seen, me, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        if ((seen & 0x3fffffffu) == 0 &&
+            __atomic_compare_exchange_n(&word, &seen, me, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             break;
     }
     int a = atomic_load_explicit(&data[0], memory_order_relaxed);

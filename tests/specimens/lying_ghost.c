@@ -6,7 +6,9 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-struct state { int length; };
+struct state {
+    int length;
+};
 static _Atomic(const struct state *) object;
 static struct state loaded[2];
 static atomic_int loaders;

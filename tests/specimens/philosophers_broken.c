@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 enum { N = 3 };
-static pthread_mutex_t fork_[N] = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-                                    PTHREAD_MUTEX_INITIALIZER };
+static pthread_mutex_t fork_[N] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+                                   PTHREAD_MUTEX_INITIALIZER};
 
 static void *philosopher(void *arg)
 {

@@ -1,5 +1,5 @@
-/* FAILURES.md 4, mended: compares with the value that has the flag, so that to sleep is to be owed a wake.
- * Options: --deaths 0
+/* FAILURES.md 4, mended: compares with the value that has the flag, so that to sleep is to be owed
+ * a wake. Options: --deaths 0
  * Expect: none */
 #define _GNU_SOURCE
 #include <linux/futex.h>
@@ -17,14 +17,14 @@ static void rdlock(void)
     int r = atomic_load_explicit(&state, memory_order_relaxed);
     for (;;) {
         if (!(r & (WRITER_PRESENT | WRITERS_WAITING))) {
-            if (atomic_compare_exchange_strong_explicit(&state, &r, r + READER, memory_order_acquire,
-                                                        memory_order_relaxed))
+            if (atomic_compare_exchange_strong_explicit(&state, &r, r + READER,
+                                                        memory_order_acquire, memory_order_relaxed))
                 return;
             continue;
         }
         if (!(r & RWAITING)) {
-            if (!atomic_compare_exchange_strong_explicit(&state, &r, r | RWAITING,
-                                                         memory_order_relaxed, memory_order_relaxed))
+            if (!atomic_compare_exchange_strong_explicit(
+                    &state, &r, r | RWAITING, memory_order_relaxed, memory_order_relaxed))
                 continue;
             r |= RWAITING;
         }
@@ -33,7 +33,10 @@ static void rdlock(void)
     }
 }
 
-static void rdunlock(void) { atomic_fetch_sub_explicit(&state, READER, memory_order_release); }
+static void rdunlock(void)
+{
+    atomic_fetch_sub_explicit(&state, READER, memory_order_release);
+}
 
 static void wrlock(void)
 {
@@ -51,7 +54,8 @@ static void wrlock(void)
 
 static void wrunlock(void)
 {
-    int before = atomic_fetch_and_explicit(&state, ~(WRITER_PRESENT | RWAITING), memory_order_release);
+    int before =
+        atomic_fetch_and_explicit(&state, ~(WRITER_PRESENT | RWAITING), memory_order_release);
     if (before & RWAITING)
         syscall(SYS_futex, &state, FUTEX_WAKE_PRIVATE, 100, NULL, NULL, 0);
 }

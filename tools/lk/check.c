@@ -9,31 +9,45 @@
 
 #include "cli.h"
 
-enum { OPT_NO_LIVENESS = 256, OPT_WEAK, OPT_SPURIOUS, OPT_NO_LEAKS, OPT_KEEP, OPT_HTML, OPT_CC,
-       OPT_SAVE, OPT_WITNESS, OPT_REPLAY, OPT_DEATHS, OPT_LOOPS, OPT_WALKS };
+enum {
+    OPT_NO_LIVENESS = 256,
+    OPT_WEAK,
+    OPT_SPURIOUS,
+    OPT_NO_LEAKS,
+    OPT_KEEP,
+    OPT_HTML,
+    OPT_CC,
+    OPT_SAVE,
+    OPT_WITNESS,
+    OPT_REPLAY,
+    OPT_DEATHS,
+    OPT_LOOPS,
+    OPT_WALKS
+};
 
 static const struct cli_option options[] = {
-    { 'm', "model", "NAME", "memory model: rc11 (default), sc, tso" },
-    { 'n', "executions", "N", "stop after N executions" },
-    { 't', "time", "SECONDS", "stop after so long" },
-    { OPT_LOOPS, "loops", "N", "at most N events in one thread (default 100000)" },
-    { OPT_DEATHS, "deaths", "N", "processes that may die in one execution (default 0)" },
-    { OPT_WALKS, "walks", "N", "random walks before the exhaustive search (default 200)" },
-    { 'r', "random", NULL, "random walks only, until a bound" },
-    { 's', "seed", "N", "of the random walks" },
-    { OPT_NO_LIVENESS, "no-liveness", NULL, "blocking for ever is no error" },
-    { OPT_WEAK, "weak-fails", NULL, "weak compare-and-swap may fail for no reason" },
-    { OPT_SPURIOUS, "spurious", NULL, "sleepers may wake for no reason" },
-    { OPT_NO_LEAKS, "no-leaks", NULL, "memory never freed is no error" },
-    { OPT_KEEP, "keep-going", NULL, "explore to the end after an error" },
-    { 'j', "json", NULL, "print one JSON object" },
-    { OPT_HTML, "html", "FILE", "write a picture of the failing execution" },
-    { OPT_WITNESS, "witness", "FILE", "write which execution failed, for --replay" },
-    { OPT_REPLAY, "replay", "FILE", "stop in gdb before that execution (same options, same program)" },
-    { OPT_CC, "cc", "COMPILER", "gcc or clang (default: $CC or cc)" },
-    { OPT_SAVE, "save", "FILE", "keep the linked program; run it under a debugger" },
-    { 'q', "quiet", NULL, "no progress on stderr" },
-    { 'h', "help", NULL, "this text" },
+    {'m', "model", "NAME", "memory model: rc11 (default), sc, tso"},
+    {'n', "executions", "N", "stop after N executions"},
+    {'t', "time", "SECONDS", "stop after so long"},
+    {OPT_LOOPS, "loops", "N", "at most N events in one thread (default 100000)"},
+    {OPT_DEATHS, "deaths", "N", "processes that may die in one execution (default 0)"},
+    {OPT_WALKS, "walks", "N", "random walks before the exhaustive search (default 200)"},
+    {'r', "random", NULL, "random walks only, until a bound"},
+    {'s', "seed", "N", "of the random walks"},
+    {OPT_NO_LIVENESS, "no-liveness", NULL, "blocking for ever is no error"},
+    {OPT_WEAK, "weak-fails", NULL, "weak compare-and-swap may fail for no reason"},
+    {OPT_SPURIOUS, "spurious", NULL, "sleepers may wake for no reason"},
+    {OPT_NO_LEAKS, "no-leaks", NULL, "memory never freed is no error"},
+    {OPT_KEEP, "keep-going", NULL, "explore to the end after an error"},
+    {'j', "json", NULL, "print one JSON object"},
+    {OPT_HTML, "html", "FILE", "write a picture of the failing execution"},
+    {OPT_WITNESS, "witness", "FILE", "write which execution failed, for --replay"},
+    {OPT_REPLAY, "replay", "FILE",
+     "stop in gdb before that execution (same options, same program)"},
+    {OPT_CC, "cc", "COMPILER", "gcc or clang (default: $CC or cc)"},
+    {OPT_SAVE, "save", "FILE", "keep the linked program; run it under a debugger"},
+    {'q', "quiet", NULL, "no progress on stderr"},
+    {'h', "help", NULL, "this text"},
 };
 #define N_OPTIONS (sizeof options / sizeof options[0])
 
@@ -42,33 +56,34 @@ static int help(void)
     printf("usage: lk check [options] FILE.c... [-- COMPILER FLAGS]\n"
            "Run a C11 program in every way that the memory model allows, each once.\n\n");
     cli_print_options(options, N_OPTIONS);
-    printf("\nexit: 0 explored to the end, no error; 1 error found; 2 bad usage or the program does not\n"
+    printf("\nexit: 0 explored to the end, no error; 1 error found; 2 bad usage or the program "
+           "does not\n"
            "      compile; 3 a bound was hit\n");
     return CLI_OK;
 }
 
 struct check {
-    char dir[64];                   /* scratch, removed at the end */
+    char dir[64]; /* scratch, removed at the end */
     char library[PATH_MAX], include[PATH_MAX];
     const char *cc, *save;
-    char **flags;                   /* after "--" */
+    char **flags; /* after "--" */
     int n_flags;
     char **files;
     int n_files;
-    char *pass[64];                 /* options for the program */
+    char *pass[64]; /* options for the program */
     int n_pass;
-    uint64_t replay;                /* 0, or which execution to stop at in gdb */
+    uint64_t replay; /* 0, or which execution to stop at in gdb */
 };
 
 /* Where the library and its headers are, seen from the command: in a build tree or installed. */
 static bool find_library(struct check *c)
 {
     static const char *const places[][2] = {
-        { "src/check/liblatchkey-check.a", "src/check/include" },
-        { "release/src/check/liblatchkey-check.a", "release/src/check/include" },
-        { "../lib/liblatchkey-check.a", "../include" },
-        { "../lib/x86_64-linux-gnu/liblatchkey-check.a", "../include" },
-        { "../lib64/liblatchkey-check.a", "../include" },
+        {"src/check/liblatchkey-check.a", "src/check/include"},
+        {"release/src/check/liblatchkey-check.a", "release/src/check/include"},
+        {"../lib/liblatchkey-check.a", "../include"},
+        {"../lib/x86_64-linux-gnu/liblatchkey-check.a", "../include"},
+        {"../lib64/liblatchkey-check.a", "../include"},
     };
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -116,9 +131,17 @@ static void object_name(const struct check *c, int i, char *text, size_t size)
 
 static bool compile(const struct check *c, int i)
 {
-    static const char *const fixed[] = { "-fsanitize=thread", "-g", "-O1", "-fno-builtin", "-std=gnu11",
-                                         "-Wno-unknown-warning-option", "-Wno-tsan", "-DLKC_PROGRAM",
-                                         "-include", "latchkey-check/lkc_shim.h", "-c" };
+    static const char *const fixed[] = {"-fsanitize=thread",
+                                        "-g",
+                                        "-O1",
+                                        "-fno-builtin",
+                                        "-std=gnu11",
+                                        "-Wno-unknown-warning-option",
+                                        "-Wno-tsan",
+                                        "-DLKC_PROGRAM",
+                                        "-include",
+                                        "latchkey-check/lkc_shim.h",
+                                        "-c"};
     const size_t n_fixed = sizeof fixed / sizeof fixed[0];
     char object[96], include[PATH_MAX + 2];
     char **argv = calloc(n_fixed + (size_t)c->n_flags + 8, sizeof *argv);
@@ -133,7 +156,7 @@ static bool compile(const struct check *c, int i)
     argv[n++] = include;
     for (int k = 0; k < c->n_flags; k++)
         argv[n++] = c->flags[k];
-    argv[n++] = (char *)(uintptr_t)"-o";
+    argv[n++] = (char *)(uintptr_t) "-o";
     argv[n++] = object;
     argv[n++] = c->files[i];
     bool done = run(argv) == 0;
@@ -152,16 +175,16 @@ static bool link_program(const struct check *c, char *program)
         return false;
     }
     argv[n++] = (char *)(uintptr_t)c->cc;
-    argv[n++] = (char *)(uintptr_t)"-g";
-    argv[n++] = (char *)(uintptr_t)"-Wl,--wrap=main";
-    argv[n++] = (char *)(uintptr_t)"-o";
+    argv[n++] = (char *)(uintptr_t) "-g";
+    argv[n++] = (char *)(uintptr_t) "-Wl,--wrap=main";
+    argv[n++] = (char *)(uintptr_t) "-o";
     argv[n++] = program;
     for (int i = 0; i < c->n_files; i++) {
         object_name(c, i, object[i], sizeof object[i]);
         argv[n++] = object[i];
     }
     argv[n++] = (char *)(uintptr_t)c->library;
-    argv[n++] = (char *)(uintptr_t)"-lm";
+    argv[n++] = (char *)(uintptr_t) "-lm";
     bool done = run(argv) == 0;
     free(argv);
     free(object);
@@ -193,9 +216,9 @@ static int build_and_run(struct check *c)
     char full[PATH_MAX];
     if (realpath(target, full) == NULL)
         return cli_fail(CLI_USAGE, "%s: %s", target, strerror(errno));
-    char *argv[80] = { full }, number[64];
-    static const char *const gdb[] = { "gdb", "-q", "-ex", "break lk_check_replay_begins", "-ex", "run",
-                                       "--args" };
+    char *argv[80] = {full}, number[64];
+    static const char *const gdb[] = {"gdb", "-q",  "-ex",   "break lk_check_replay_begins",
+                                      "-ex", "run", "--args"};
     size_t n = 0;
     for (; c->replay != 0 && n < sizeof gdb / sizeof gdb[0]; n++)
         argv[n] = (char *)(uintptr_t)gdb[n];
@@ -207,7 +230,8 @@ static int build_and_run(struct check *c)
     cli_catch_stop(); /* the program hears of it too, and ends with what it has */
     int code = run(argv);
     if (code >= 128)
-        return cli_fail(CLI_USAGE, "the checker ended with signal %d; please report this", code - 128);
+        return cli_fail(CLI_USAGE, "the checker ended with signal %d; please report this",
+                        code - 128);
     return code;
 }
 
@@ -232,7 +256,7 @@ static bool pass_on(struct check *c, const struct cli_args *a, int letter)
 static bool value_fits(int letter, const char *value)
 {
     uint64_t n;
-    static const char *const models[] = { "rc11", "sc", "tso" };
+    static const char *const models[] = {"rc11", "sc", "tso"};
     switch (letter) {
     case 'm':
         for (int i = 0; i < 3; i++)
@@ -268,7 +292,7 @@ static bool read_witness(struct check *c, const char *path)
 
 static int options_of(struct check *c, int argc, char **argv)
 {
-    struct cli_args a = { .argc = argc, .argv = argv, .options = options, .n_options = N_OPTIONS };
+    struct cli_args a = {.argc = argc, .argv = argv, .options = options, .n_options = N_OPTIONS};
     int letter;
     while ((letter = cli_args_next(&a)) != 0) {
         if (letter < 0)
@@ -282,8 +306,7 @@ static int options_of(struct check *c, int argc, char **argv)
         else if (letter == OPT_REPLAY) {
             if (!read_witness(c, a.value))
                 return CLI_USAGE;
-        }
-        else if (!value_fits(letter, a.value) || !pass_on(c, &a, letter))
+        } else if (!value_fits(letter, a.value) || !pass_on(c, &a, letter))
             return CLI_USAGE;
     }
     c->files = a.words;
@@ -296,7 +319,7 @@ static int options_of(struct check *c, int argc, char **argv)
 
 int cmd_check(int argc, char **argv)
 {
-    struct check c = { .dir = "/tmp/lk-check-XXXXXX" };
+    struct check c = {.dir = "/tmp/lk-check-XXXXXX"};
     const char *cc = getenv("CC");
     int own = 0;
     while (own < argc && strcmp(argv[own], "--") != 0)

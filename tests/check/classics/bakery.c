@@ -35,7 +35,10 @@ static void lock(int me)
     }
 }
 
-static void unlock(int me) { atomic_store_explicit(&number[me], 0, ORDER(REL)); }
+static void unlock(int me)
+{
+    atomic_store_explicit(&number[me], 0, ORDER(REL));
+}
 
 static int shared;
 

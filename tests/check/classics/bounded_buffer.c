@@ -42,7 +42,7 @@ static void *consumer(void *arg)
             pthread_mutex_lock(&mutex);
         } else
 #endif
-        pthread_mutex_lock(&mutex);
+            pthread_mutex_lock(&mutex);
         while (count == 0)
             pthread_cond_wait(&not_empty, &mutex);
         count--;

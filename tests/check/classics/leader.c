@@ -29,7 +29,8 @@ static void *candidate(void *arg)
     }
     return NULL;
 #endif
-    if (atomic_compare_exchange_strong_explicit(&leader, &nobody, me + 1, REL, MUTANT == 1 ? RLX : ACQ))
+    if (atomic_compare_exchange_strong_explicit(&leader, &nobody, me + 1, REL,
+                                                MUTANT == 1 ? RLX : ACQ))
         return (void *)1;
     assert(prepared[nobody - 1] == 1);
     return NULL;

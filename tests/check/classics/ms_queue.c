@@ -36,7 +36,8 @@ static void *enqueue(void *arg)
 #if MUTANT == 2
         atomic_store_explicit(&t->next, n, REL);
 #else
-        if (!atomic_compare_exchange_strong_explicit(&t->next, &next, n, MUTANT == 1 ? RLX : REL, RLX))
+        if (!atomic_compare_exchange_strong_explicit(&t->next, &next, n, MUTANT == 1 ? RLX : REL,
+                                                     RLX))
             continue;
 #endif
         atomic_compare_exchange_strong_explicit(&tail, &t, n, MUTANT == 1 ? RLX : REL, RLX);

@@ -18,7 +18,10 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int value;
 
-static void init(void) { value++; }
+static void init(void)
+{
+    value++;
+}
 
 static void *user(void *arg)
 {

@@ -21,8 +21,8 @@ static void lock(int me)
 {
     atomic_store_explicit(&want[me], 1, MUTANT == 1 ? RLX : SC);
     atomic_store_explicit(&turn, 1 - me, MUTANT == 1 ? REL : SC);
-    while (atomic_load_explicit(&want[1 - me], MUTANT == 1 ? ACQ : SC)
-           && atomic_load_explicit(&turn, MUTANT == 1 ? ACQ : SC) == (MUTANT == 2 ? me : 1 - me))
+    while (atomic_load_explicit(&want[1 - me], MUTANT == 1 ? ACQ : SC) &&
+           atomic_load_explicit(&turn, MUTANT == 1 ? ACQ : SC) == (MUTANT == 2 ? me : 1 - me))
         ;
 }
 

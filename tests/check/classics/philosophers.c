@@ -16,8 +16,8 @@
 #define SC memory_order_seq_cst
 
 enum { N = 3 };
-static pthread_mutex_t fork_[N] = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-                                    PTHREAD_MUTEX_INITIALIZER };
+static pthread_mutex_t fork_[N] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+                                   PTHREAD_MUTEX_INITIALIZER};
 static int meals[N];
 
 static void *philosopher(void *arg)

@@ -22,7 +22,8 @@ static int a, b;
 static void *writer(void *arg)
 {
     int free_ = 0;
-    while (!atomic_compare_exchange_strong_explicit(&word, &free_, WRITER, MUTANT == 1 ? RLX : ACQ, RLX))
+    while (!atomic_compare_exchange_strong_explicit(&word, &free_, WRITER, MUTANT == 1 ? RLX : ACQ,
+                                                    RLX))
         free_ = 0;
     a++;
     b++;

@@ -20,7 +20,8 @@ static atomic_int word;
 static void lock(int me)
 {
     int free_ = 0;
-    while (!atomic_compare_exchange_weak_explicit(&word, &free_, me + 1, MUTANT == 1 ? RLX : ACQ, RLX))
+    while (
+        !atomic_compare_exchange_weak_explicit(&word, &free_, me + 1, MUTANT == 1 ? RLX : ACQ, RLX))
         free_ = MUTANT == 2 ? free_ : 0;
 }
 

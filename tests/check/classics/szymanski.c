@@ -17,8 +17,14 @@
 
 static atomic_int flag[2];
 
-static int at(int i) { return atomic_load_explicit(&flag[i], SC); }
-static void set(int i, int v) { atomic_store_explicit(&flag[i], v, MUTANT == 1 ? REL : SC); }
+static int at(int i)
+{
+    return atomic_load_explicit(&flag[i], SC);
+}
+static void set(int i, int v)
+{
+    atomic_store_explicit(&flag[i], v, MUTANT == 1 ? REL : SC);
+}
 
 static void lock(int me)
 {

@@ -14,7 +14,7 @@ int main(void)
 {
     pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
     pthread_cond_t c = PTHREAD_COND_INITIALIZER;
-    struct timespec until = { 0, 0 };
+    struct timespec until = {0, 0};
     pthread_mutex_lock(&m);
     assert(pthread_cond_timedwait(&c, &m, &until) == ETIMEDOUT);
     pthread_mutex_unlock(&m);

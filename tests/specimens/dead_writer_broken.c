@@ -1,5 +1,6 @@
-/* FAILURES.md 1, dead_writer: the process that holds a spin lock is killed; the others spin for
- * ever. Options: --deaths 1
+/* FAILURES.md 1, dead_writer: the process that holds a spin lock is killed;
+ * the others spin for ever.
+ * Options: --deaths 1
  * Expect: hang */
 #define _GNU_SOURCE
 #include <assert.h>

@@ -1,5 +1,6 @@
-/* FAILURES.md 1, half_written: the lock is taken over from the dead, what it guards is not
- * repaired. Options: --deaths 1
+/* FAILURES.md 1, half_written: the lock is taken over from the dead;
+ * what it guards is not repaired.
+ * Options: --deaths 1
  * Expect: assert */
 #define _GNU_SOURCE
 #include <assert.h>

@@ -1,5 +1,6 @@
-/* FAILURES.md 4, mended: compares with the value that has the flag, so that to sleep is to be owed
- * a wake. Options: --deaths 0
+/* FAILURES.md 4, mended: compares with the value that has the flag,
+ * so that to sleep is to be owed a wake.
+ * Options: --deaths 0
  * Expect: none */
 #define _GNU_SOURCE
 #include <linux/futex.h>

@@ -1,6 +1,7 @@
-/* FAILURES.md 4, rwlock_lost_wake: the state returns to the old value that the reader compares
- * with, and nobody owes it a wake any more.  (It looks at the flag once a lap, which hides the
- * spin.) Options: --deaths 0
+/* FAILURES.md 4, rwlock_lost_wake: the state returns to the old value
+ * that the reader compares with, and nobody owes it a wake any more.
+ * (It looks at the flag once a lap, which hides the spin.)
+ * Options: --deaths 0
  * Expect: hang */
 #define _GNU_SOURCE
 #include <linux/futex.h>

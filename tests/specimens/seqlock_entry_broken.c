@@ -1,5 +1,6 @@
-/* FAILURES.md 2: the odd count is a release store, which orders what comes before it and not the
- * data. Options: --deaths 0
+/* FAILURES.md 2: the odd count is a release store, which orders what
+ * comes before it and not the data.
+ * Options: --deaths 0
  * Expect: assert */
 #include <assert.h>
 #include <pthread.h>

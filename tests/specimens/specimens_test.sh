@@ -6,6 +6,7 @@ shift
 [ $# -gt 0 ] || set -- "$(dirname "$0")"/*.c
 passed=0 failed=0
 for file; do
+    grep -q "^ \* Options: " "$file" || echo "$file: no Options line" >&2
     expect=$(sed -n 's/^ \* Expect: \([a-z-]*\).*/\1/p' "$file")
     options=$(sed -n 's/^ \* Options: //p' "$file")
     # $options is split into words on purpose.

@@ -21,8 +21,8 @@ static void begin_section(struct lki_section *x, int rc)
     struct lki_shard_head *head = lki_head(&x->shard);
     /* [section.1] relaxed: only the holder of the lock stores it. */
     uint64_t sections = lk_load_rlx_u64(&head->sections);
-    /* [section.2] relaxed: who compares two readings of it also reads the lock word. */
-    lk_store_rlx_u64(&head->sections, sections + 1);
+    /* [section.2] release, pairs with [verify.1]: a new number comes after the lock was taken. */
+    lk_store_rel_u64(&head->sections, sections + 1);
     if (rc != EOWNERDEAD)
         return;
     lki_count(x->self, LKI_DEATHS, 1);

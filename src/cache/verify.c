@@ -69,20 +69,18 @@ __attribute__((format(printf, 3, 4))) static void problem(struct verify *v, cons
 
 /* Taking the copy. ------------------------------------------------------------------------------ */
 
-struct glance {
-    uint64_t sections;
-    enum lki_rmutex_state state;
-};
-
-static struct glance glance(const struct verify *v)
+static enum lki_rmutex_state lock_state(const struct verify *v)
 {
-    const struct lki_shard_head *head = lki_head(&v->live);
-    struct glance g;
-    g.state = lki_rmutex_look(&head->lock, v->cache->segment.presence);
-    /* [verify.1] acquire, pairs with [rmutex.2]: a number seen here is not older than the lock's state
-     * above. */
-    g.sections = lk_load_acq_u64(&head->sections);
-    return g;
+    return lki_rmutex_look(&lki_head(&v->live)->lock, v->cache->segment.presence);
+}
+
+/* How many sections began.  A section counts itself after it has the lock and before it changes
+ * anything: so before a copy this is read first and the lock's state second, and after it the other way
+ * round.  Then no section can hide between the two. */
+static uint64_t sections_begun(const struct verify *v)
+{
+    /* [verify.1] acquire, pairs with [section.2]: the lock's state and the copy are read after it. */
+    return lk_load_acq_u64(&lki_head(&v->live)->sections);
 }
 
 static int read_shard(const struct verify *v)
@@ -115,15 +113,15 @@ static int copy_locked(struct verify *v)
 static int take_copy(struct verify *v)
 {
     for (int i = 0; i < COPY_TRIES; i++) {
-        struct glance before = glance(v);
-        if (before.state == LKI_RMUTEX_HELD)
+        uint64_t begun = sections_begun(v);
+        enum lki_rmutex_state state = lock_state(v);
+        if (state == LKI_RMUTEX_HELD)
             continue;
         int rc = read_shard(v);
         if (rc != 0)
             return rc;
-        struct glance after = glance(v);
-        if (before.state == after.state && before.sections == after.sections) {
-            v->dead = before.state != LKI_RMUTEX_FREE;
+        if (lock_state(v) == state && sections_begun(v) == begun) {
+            v->dead = state != LKI_RMUTEX_FREE;
             return 0;
         }
     }

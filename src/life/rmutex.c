@@ -160,7 +160,7 @@ int lki_rmutex_unlock(uint32_t *word, struct lki_self *self)
 {
     if ((look(word) & HOLDER) != self->holder)
         return EPERM;
-    /* [rmutex.2] release, pairs with [rmutex.1] [verify.1]: the next holder sees this one's writes.
+    /* [rmutex.2] release, pairs with [rmutex.1] [rmutex.7]: the next holder sees this one's writes.
      * HELD -> FREE, or HELD INCONSISTENT -> LOST. */
     uint32_t old = lk_and_rel_u32(word, WAITERS | INCONSISTENT);
     if ((old & WAITERS) == 0)
@@ -176,7 +176,8 @@ int lki_rmutex_unlock(uint32_t *word, struct lki_self *self)
 
 enum lki_rmutex_state lki_rmutex_look(const uint32_t *word, const struct lki_presence *p)
 {
-    uint32_t seen = look(word);
+    /* [rmutex.7] acquire, pairs with [rmutex.2]: what is read next is not older than this state. */
+    uint32_t seen = lk_load_acq_u32(word);
     uint32_t holder = seen & HOLDER;
     if (holder == 0)
         return seen & INCONSISTENT ? LKI_RMUTEX_LOST : LKI_RMUTEX_FREE;

@@ -1,8 +1,8 @@
 /* lease.c - compute once: many ask for an absent value, one computes it, the others get it.
  *
  * Without a lease a popular entry that expires is computed by everybody at once.  Here eight
- * processes ask for the same key; and the first that gets the lease is killed while it computes: one
- * of those that wait gets the lease at once. */
+ * processes ask for the same key; and the first that gets the lease is killed while it computes:
+ * one of those that wait gets the lease at once. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

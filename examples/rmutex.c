@@ -13,7 +13,8 @@
 
 enum { ACCOUNTS = 8, START = 1000, DEATHS = 50 };
 
-/* volatile: the compiler keeps the order of our steps, and with it what a death can leave behind. */
+/* volatile: the compiler keeps the order of our steps, and with it what a death can leave
+ * behind. */
 struct bank {
     lk_rmutex mutex; /* guards what follows; zero bytes are an unlocked one */
     volatile struct {

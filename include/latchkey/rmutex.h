@@ -1,10 +1,11 @@
 /* latchkey/rmutex.h - a process-shared mutex that says so when its holder dies.
  *
- * It lives in a segment (seg.h).  All zero bytes are an unlocked one.  When a holder ends by any way
- * (SIGKILL, exit, exec, thread exit) the kernel marks its presence, and the next comer, sleeping or
- * new, locks the mutex with EOWNERDEAD: the guarded state may be half changed.  Repair it and call
- * lk_rmutex_consistent(), then unlock; unlocking without that makes the mutex ENOTRECOVERABLE for
- * all.  A repairer may itself be killed at any instruction: the next comer gets EOWNERDEAD again.
+ * It lives in a segment (seg.h).  All zero bytes are an unlocked one.  When a holder ends by any
+ * way (SIGKILL, exit, exec, thread exit) the kernel marks its presence, and the next comer,
+ * sleeping or new, locks the mutex with EOWNERDEAD: the guarded state may be half changed.  Repair
+ * it and call lk_rmutex_consistent(), then unlock; unlocking without that makes the mutex
+ * ENOTRECOVERABLE for all.  A repairer may itself be killed at any instruction: the next comer gets
+ * EOWNERDEAD again.
  *
  * The word names its holder by presence slot and generation, never by pid: no reused pid and no pid
  * namespace can make a live holder look dead or a dead one alive.
@@ -46,7 +47,8 @@ LK_API LK_MUST_USE int lk_rmutex_lock_until(lk_rmutex *m, const struct timespec 
 /* lk_rmutex_lock_until(m, NULL). */
 LK_API LK_MUST_USE int lk_rmutex_lock(lk_rmutex *m);
 
-/* Lock *m if that needs no waiting.  Returns as lk_rmutex_lock_until(), EBUSY instead of ETIMEDOUT. */
+/* Lock *m if that needs no waiting.  Returns as lk_rmutex_lock_until(), EBUSY instead of
+ * ETIMEDOUT. */
 LK_API LK_MUST_USE int lk_rmutex_trylock(lk_rmutex *m);
 
 /* Declare the state that *m guards repaired, after EOWNERDEAD.

@@ -16,8 +16,8 @@
  * call that needs it and ends with the thread, at lk_seg_close() for the calling thread, or at
  * lk_seg_detach().
  *
- * Fork: the child inherits the mapping but is not attached; it attaches anew when it first needs to.
- * A lock that the parent held at the fork stays the parent's.
+ * Fork: the child inherits the mapping but is not attached; it attaches anew when it first needs
+ * to. A lock that the parent held at the fork stays the parent's.
  * Exec: the kernel releases what the thread held, as at its death.
  * Not covered (the kernel cannot tell): threads made by raw clone(2) without glibc, a thread that
  * holds more than 2,048 robust locks, and async-signal handlers, from which no call here is safe.
@@ -41,8 +41,8 @@ typedef struct lk_seg lk_seg;
 #define LK_SEG_THREADS_DEFAULT 128u
 #define LK_SEG_THREADS_MAX 1020u
 
-/* Make segment `name` with `size` bytes of memory of your own, all zero, page-aligned, and attach it.
- * `threads` = how many threads may be attached at once, 1..LK_SEG_THREADS_MAX, 0 = the default.
+/* Make segment `name` with `size` bytes of memory of your own, all zero, page-aligned, and attach
+ * it. `threads` = how many threads may be attached at once, 1..LK_SEG_THREADS_MAX, 0 = the default.
  * Returns     0        *out is the handle; lk_seg_close() it
  *             EEXIST   the name is taken; nothing changed
  *             EINVAL   size is 0 or threads out of range
@@ -52,7 +52,8 @@ typedef struct lk_seg lk_seg;
 LK_API LK_MUST_USE int lk_seg_create(lk_seg **out, const char *name, size_t size, unsigned threads);
 
 /* Attach the existing segment `name`.
- * Returns     0, ENOENT, LK_ENOTSEG, LK_EVERSION, LK_EABI, LK_ESIZE, LK_EOWNER, LK_EMODE, LK_ELINKS,
+ * Returns     0, ENOENT, LK_ENOTSEG, LK_EVERSION, LK_EABI, LK_ESIZE, LK_EOWNER, LK_EMODE,
+ * LK_ELINKS,
  *             LK_ETYPE, LK_ENAME, LK_EBOOT, LK_EKIND (it is a cache), ENOMEM, other errno. */
 LK_API LK_MUST_USE int lk_seg_open(lk_seg **out, const char *name);
 
@@ -68,7 +69,8 @@ LK_API LK_MUST_USE int lk_seg_open_fd(lk_seg **out, int fd);
 /* The segment's descriptor, owned by the handle; a named segment has one too. */
 LK_API int lk_seg_fd(const lk_seg *s);
 
-/* The memory and its size.  The address differs from process to process: store offsets, no pointers. */
+/* The memory and its size.  The address differs from process to process: store offsets, no
+ * pointers. */
 LK_API void *lk_seg_memory(const lk_seg *s);
 LK_API size_t lk_seg_size(const lk_seg *s);
 
@@ -85,8 +87,8 @@ LK_API void lk_seg_close(lk_seg *s);
 LK_API LK_MUST_USE int lk_seg_unlink(const char *name);
 
 /* Call `each` once for every segment name in the directory, in no order, until it returns non-zero.
- * Files that cannot be segment names are passed over.  Returns 0, what `each` returned, or the error
- * of opening the directory (a directory that does not exist yet has no segments: 0). */
+ * Files that cannot be segment names are passed over.  Returns 0, what `each` returned, or the
+ * error of opening the directory (a directory that does not exist yet has no segments: 0). */
 LK_API LK_MUST_USE int lk_seg_each_name(int (*each)(const char *name, void *arg), void *arg);
 
 /* The directory that names are looked up in: $LK_DIR or the default.  Copies at most `capacity`

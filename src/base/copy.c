@@ -90,8 +90,8 @@ typedef char lki_16[16];
 typedef char lki_8[8];
 
 /* From here on libc's memcpy is faster than the loop below (measured: 4 KiB from memory 335 ns, rep
- * movsb 418, this loop 553).  Called through a pointer that may be any function, for all the compiler
- * knows, it is as opaque as an instruction of our own. */
+ * movsb 418, this loop 553).  Called through a pointer that may be any function, for all the
+ * compiler knows, it is as opaque as an instruction of our own. */
 enum { LIBC_MOVE_MIN = 256 };
 static void *(*volatile const libc_move)(void *, const void *, size_t) = memcpy;
 

@@ -2,8 +2,8 @@
  *
  * What is copied is trusted only after a version check, so a torn copy is no error; but C calls a
  * plain racing memcpy undefined.  The portable form moves relaxed atomic words.  On x86-64 the same
- * moves are done by machine instructions that the compiler cannot see through, 16 bytes at a time and
- * without alignment; sanitizer and checker builds use the portable form. */
+ * moves are done by machine instructions that the compiler cannot see through, 16 bytes at a time
+ * and without alignment; sanitizer and checker builds use the portable form. */
 #ifndef LKI_COPY_H
 #define LKI_COPY_H
 

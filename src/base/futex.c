@@ -15,7 +15,8 @@
 #define SYS_futex_waitv 449
 #endif
 
-/* A kernel without waitv cannot watch two words: sleep on the first, look at the second this often. */
+/* A kernel without waitv cannot watch two words: sleep on the first, look at the second this
+ * often. */
 enum { LOOK_AGAIN_NS = 1000000 };
 
 static int wait_one(const uint32_t *a, uint32_t va, bool look_again, const struct timespec *until)

@@ -1,8 +1,8 @@
 /* killpoint.h - the steps at which a `kill` build can be stopped.
  *
- * In every other build the macro is nothing.  In a kill build each atomic operation with an effect and
- * each futex call is one step, and a process that called lki_kill_at(n) ends by SIGKILL just before
- * its n-th step from then on. */
+ * In every other build the macro is nothing.  In a kill build each atomic operation with an effect
+ * and each futex call is one step, and a process that called lki_kill_at(n) ends by SIGKILL just
+ * before its n-th step from then on. */
 #ifndef LKI_KILLPOINT_H
 #define LKI_KILLPOINT_H
 

@@ -30,8 +30,8 @@ static struct links *links_of(uint32_t *word)
     return (struct links *)(void *)((char *)word + PREV_OFFSET);
 }
 
-/* From the name of an entry (the address of its `next`) to its links.  glibc's list head has its own
- * `prev` in front, so the head is no special case. */
+/* From the name of an entry (the address of its `next`) to its links.  glibc's list head has its
+ * own `prev` in front, so the head is no special case. */
 static struct links *links_named(const void *name)
 {
     char *next = (char *)((uintptr_t)name & ~(uintptr_t)1);
@@ -135,7 +135,8 @@ static uint32_t epoch_renew(void)
     uint32_t mine = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
     if (mine == 0)
         mine = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
-    /* [robust.1] relaxed: threads of the child only agree on a number; it guards no other memory. */
+    /* [robust.1] relaxed: threads of the child only agree on a number; it guards no other
+     * memory. */
     return lk_cas_rlx_u32(lki_epoch_word, &found, mine) ? mine : found;
 }
 

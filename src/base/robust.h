@@ -1,9 +1,10 @@
 /* robust.h - the calling thread's entry in the kernel's list of words to mark at its death.
  *
- * A *robust word* is four bytes, in memory that the thread maps, whose low 30 bits hold the thread's
- * id.  When the thread is gone (exit, exec, kill) the kernel sets LKI_WORD_DIED in it, clears the id,
- * keeps LKI_WORD_WAITERS, and if that was set wakes one sleeper.  The list's links lie 24 and 32
- * bytes behind the word (glibc's geometry): the caller provides them, in private memory.
+ * A *robust word* is four bytes, in memory that the thread maps, whose low 30 bits hold the
+ * thread's id.  When the thread is gone (exit, exec, kill) the kernel sets LKI_WORD_DIED in it,
+ * clears the id, keeps LKI_WORD_WAITERS, and if that was set wakes one sleeper.  The list's links
+ * lie 24 and 32 bytes behind the word (glibc's geometry): the caller provides them, in private
+ * memory.
  *
  * Source: Linux Documentation/locking/robust-futex-ABI; glibc 2.36 nptl/descr.h. */
 #ifndef LKI_ROBUST_H

@@ -1,7 +1,7 @@
 /* scan.h - which of seven words in a cache line carry a tag in their top 16 bits.
  *
- * An answer is a guess that the caller checks word by word: others may be changing the words.  As in
- * copy.h, the form for x86-64 loads by instructions that the compiler cannot see through. */
+ * An answer is a guess that the caller checks word by word: others may be changing the words.  As
+ * in copy.h, the form for x86-64 loads by instructions that the compiler cannot see through. */
 #ifndef LKI_SCAN_H
 #define LKI_SCAN_H
 

@@ -1,9 +1,9 @@
 /* change.c - storing and removing entries.  The shard is locked.
  *
- * Order of a store: make room, write the entry where nobody looks, publish it by one store of the slot
- * word, then give back what the old entry had.  Killed before the publishing store, the key has its
- * old entry; after it, the new one.  What is derived (bitmap, queues, counts) may be left half
- * changed: the lock says so, and the next comer rebuilds it. */
+ * Order of a store: make room, write the entry where nobody looks, publish it by one store of the
+ * slot word, then give back what the old entry had.  Killed before the publishing store, the key
+ * has its old entry; after it, the new one.  What is derived (bitmap, queues, counts) may be left
+ * half changed: the lock says so, and the next comer rebuilds it. */
 #include "cache/section.h"
 
 #include <errno.h>
@@ -100,8 +100,8 @@ static uint32_t granules_of(const struct lki_run *runs, uint32_t count)
     return sum;
 }
 
-/* Find granules for the entry, evicting until there are; in pieces it takes some more than make_room()
- * was asked for. */
+/* Find granules for the entry, evicting until there are; in pieces it takes some more than
+ * make_room() was asked for. */
 static uint32_t find_room(struct lki_section *x, const struct lki_change *change, uint32_t without,
                           uint32_t keep, struct lki_run runs[LKI_RUNS_MAX])
 {
@@ -143,7 +143,8 @@ static int store_over(struct lki_section *x, const struct lki_change *change, st
     (void)make_room(x, change->granules, freed, 0, old->slot);
     uint32_t count = find_room(x, change, freed, old->slot, runs);
     if (count == 0) {
-        /* Only the old entry is left and is in the way: the key is absent until the new one is in. */
+        /* Only the old entry is left and is in the way: the key is absent until the new one is
+         * in. */
         drop(x, old->slot, change->key.hash, &old->view);
         return lki_change_store(x, change, NULL);
     }
@@ -232,8 +233,8 @@ void lki_change_flush(struct lki_section *x)
         for (uint32_t j = 0; j < LKI_BUCKET_SLOTS; j++)
             lk_store_rlx_u64(&b->word[j], 0); /* [change.6] relaxed: as [change.3] */
     }
-    /* Not before all words are gone: who was killed in between must not have hidden an entry that the
-     * next holder would bring back. */
+    /* Not before all words are gone: who was killed in between must not have hidden an entry that
+     * the next holder would bring back. */
     for (uint32_t i = 0; i < s->geometry->buckets; i++)
         lk_store_rlx_u8(&lki_buckets(s)[i].passed, 0); /* [change.7] relaxed: nothing to find */
     lki_queue_clear(s);

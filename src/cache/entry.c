@@ -175,8 +175,8 @@ void lki_entry_write(const struct lki_shard *s, const struct lki_run *runs, uint
                      (uint64_t)source->distance << 16 | source->key_size;
     /* [entry.4] relaxed: ordered before the bytes by the fence. */
     lk_store_rlx_u64(&e->version, 0);
-    /* [entry.5] release fence, pairs with [entry.2]: the slot word's change and version 0 come before
-     * the bytes.  No operation can do it: the bytes are many plain words. */
+    /* [entry.5] release fence, pairs with [entry.2]: the slot word's change and version 0 come
+     * before the bytes.  No operation can do it: the bytes are many plain words. */
     lk_fence_rel();
     /* [entry.10] relaxed: published by [entry.6]. */
     lk_store_rlx_u64(&e->expire_ns, source->expire_ns);

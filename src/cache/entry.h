@@ -26,7 +26,7 @@ struct lki_view {
     uint32_t key_at; /* offset of the key from the entry's begin; the value follows */
     uint32_t key_size;
     uint32_t value_size;
-    uint32_t block; /* where the entry begins */
+    uint32_t block;    /* where the entry begins */
     uint32_t distance; /* see LKI_DISTANCE_MANY */
     uint32_t run_count;
     struct lki_run runs[LKI_RUNS_MAX]; /* set only if there are several */
@@ -72,8 +72,8 @@ static inline uint32_t lki_entry_fixed_bytes(const struct lki_geometry *g, uint3
 /* Read the runs besides the first; they stand right behind the header. */
 bool lki_view_load_runs(const struct lki_shard *s, struct lki_view *view);
 
-/* Read where the entry that `word` names has its bytes.  False: it contradicts itself, or it is being
- * replaced at this moment. */
+/* Read where the entry that `word` names has its bytes.  False: it contradicts itself, or it is
+ * being replaced at this moment. */
 static inline __attribute__((always_inline)) bool lki_view_load(const struct lki_shard *s,
                                                                 uint64_t word,
                                                                 struct lki_view *view)

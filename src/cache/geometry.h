@@ -8,8 +8,8 @@
  *   ghost     fingerprints of what was evicted lately
  *   leases    who computes which absent key
  *   blocks    the granules; entries lie in them
- * A reader relies on buckets and blocks only.  All else is derived from these or may be lost, and is
- * rebuilt by whoever finds the shard's last holder dead. */
+ * A reader relies on buckets and blocks only.  All else is derived from these or may be lost, and
+ * is rebuilt by whoever finds the shard's last holder dead. */
 #ifndef LKI_GEOMETRY_H
 #define LKI_GEOMETRY_H
 

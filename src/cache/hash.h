@@ -1,8 +1,8 @@
 /* hash.h - SipHash-1-3 of keys, and how a hash is cut up.
  *
  * Keyed with the segment's random key, so nobody can craft keys that collide.
- * Source: J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", 2012; 1 and 3 rounds as
- * in Rust's and Ruby's tables. */
+ * Source: J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", 2012; 1 and 3 rounds
+ * as in Rust's and Ruby's tables. */
 #ifndef LKI_HASH_H
 #define LKI_HASH_H
 
@@ -41,7 +41,8 @@ static inline __attribute__((always_inline)) struct lki_sip lki_sip_round1(struc
     return v;
 }
 
-static inline __attribute__((always_inline)) struct lki_sip lki_sip_compress(struct lki_sip v, uint64_t word)
+static inline __attribute__((always_inline)) struct lki_sip lki_sip_compress(struct lki_sip v,
+                                                                             uint64_t word)
 {
     v.d ^= word;
     v = lki_sip_round1(v);
@@ -52,12 +53,12 @@ static inline __attribute__((always_inline)) struct lki_sip lki_sip_compress(str
 static inline __attribute__((always_inline)) struct lki_sip lki_sip_start(const uint64_t key[2])
 {
     struct lki_sip v = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
-                      key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
+                        key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
     return v;
 }
 
-static inline __attribute__((always_inline)) uint64_t lki_sip_finish(struct lki_sip v, uint64_t tail,
-                                                             size_t size)
+static inline __attribute__((always_inline)) uint64_t lki_sip_finish(struct lki_sip v,
+                                                                     uint64_t tail, size_t size)
 {
     v = lki_sip_compress(v, tail | (uint64_t)size << 56);
     v.c ^= 0xff;
@@ -66,8 +67,9 @@ static inline __attribute__((always_inline)) uint64_t lki_sip_finish(struct lki_
 }
 
 /* The hash of 8 bytes or more, for the one place where a call counts. */
-static inline __attribute__((always_inline)) uint64_t
-lki_hash_inline(const uint64_t key[2], const void *bytes, size_t size)
+static inline __attribute__((always_inline)) uint64_t lki_hash_inline(const uint64_t key[2],
+                                                                      const void *bytes,
+                                                                      size_t size)
 {
     const unsigned char *p = bytes;
     struct lki_sip v = lki_sip_start(key);

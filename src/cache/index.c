@@ -1,8 +1,9 @@
 /* index.c - buckets of seven slots, linear probing from bucket to bucket.
  *
- * An entry never moves to another slot.  Each bucket counts the entries that passed it on their way,
- * so a search stops at the first bucket that nobody passed.  The count is raised before the slot word
- * is published and lowered after it is gone: it is never too low for an entry that can be seen. */
+ * An entry never moves to another slot.  Each bucket counts the entries that passed it on their
+ * way, so a search stops at the first bucket that nobody passed.  The count is raised before the
+ * slot word is published and lowered after it is gone: it is never too low for an entry that can be
+ * seen. */
 #include "cache/index.h"
 
 #include "base/atomic.h"
@@ -91,7 +92,8 @@ uint32_t lki_slot_distance(const struct lki_shard *s, uint64_t hash, uint32_t sl
 
 void lki_slot_publish(const struct lki_shard *s, uint32_t slot, uint64_t word)
 {
-    /* [index.2] release, pairs with [index.1] [each.1]: the entry and the counts of passed buckets first. */
+    /* [index.2] release, pairs with [index.1] [each.1]: the entry and the counts of passed buckets
+     * first. */
     lk_store_rel_u64(lki_slot_word(s, slot), word);
 }
 

@@ -8,8 +8,8 @@
 #include "cache/geometry.h"
 #include "shm/segment.h"
 
-/* A queue of slots, linked by struct lki_link.  Ends are slot + 1; 0 = none.  New ones come in at the
- * head. */
+/* A queue of slots, linked by struct lki_link.  Ends are slot + 1; 0 = none.  New ones come in at
+ * the head. */
 struct lki_queue {
     uint32_t head, tail;
     uint32_t granules; /* of its entries */
@@ -17,17 +17,17 @@ struct lki_queue {
 
 enum lki_queue_name { LKI_SMALL = 0, LKI_MAIN = 1 };
 
-/* Under the shard's lock, but for `entries`, `used` and `leases_held`, which statistics read.  What each
- * change needs is in the first cache line. */
+/* Under the shard's lock, but for `entries`, `used` and `leases_held`, which statistics read.  What
+ * each change needs is in the first cache line. */
 struct lki_shard_head {
-    uint32_t lock;        /* life/rmutex.h */
-    uint32_t cursor;      /* granule where the next search for room begins */
+    uint32_t lock;   /* life/rmutex.h */
+    uint32_t cursor; /* granule where the next search for room begins */
     uint32_t entries;
     uint32_t used;        /* granules of entries */
     uint32_t leases_held; /* records that name a holder */
     uint32_t reserved;
-    uint64_t sections;    /* how often the lock was taken */
-    uint64_t version;     /* the last that was given to an entry */
+    uint64_t sections; /* how often the lock was taken */
+    uint64_t version;  /* the last that was given to an entry */
     struct lki_queue queues[2];
     uint64_t ghost_clock; /* evictions remembered */
     uint64_t unused[7];
@@ -39,8 +39,8 @@ _Static_assert(sizeof(struct lki_shard_head) == 128, "two cache lines");
 enum { LKI_VERSION_SHIFT = 10 };
 _Static_assert(LKI_SHARDS_MAX == 1 << LKI_VERSION_SHIFT, "a version has room for the shard");
 
-/* Slot word: {tag:16, low bits of the version's count:16, block + 1:32}; 0 = empty.  One release store makes
- * an entry visible, replaces or removes it. */
+/* Slot word: {tag:16, low bits of the version's count:16, block + 1:32}; 0 = empty.  One release
+ * store makes an entry visible, replaces or removes it. */
 struct lki_bucket {
     uint64_t word[LKI_BUCKET_SLOTS];
     uint8_t frequency[LKI_BUCKET_SLOTS]; /* hits, 0..3; stored by readers */
@@ -63,9 +63,9 @@ struct lki_lease_record {
 };
 _Static_assert(sizeof(struct lki_lease_record) == 32, "two to a cache line");
 
-/* An entry, at the first granule of its first run.  Behind it: the checksum (if the cache has them),
- * the other runs (if it is in pieces), key, value.  Never changes while a slot names it, but for
- * expire_ns, one word that touch replaces. */
+/* An entry, at the first granule of its first run.  Behind it: the checksum (if the cache has
+ * them), the other runs (if it is in pieces), key, value.  Never changes while a slot names it, but
+ * for expire_ns, one word that touch replaces. */
 struct lki_entry {
     uint64_t version;   /* 0 while it is being written */
     uint64_t expire_ns; /* CLOCK_BOOTTIME, 0 = never */

@@ -3,8 +3,8 @@
  * Record: holder names who computes the key with this hash, 0 = free.  Records change under the
  * shard's lock only, and each change of holder raises the stamp; waiters sleep outside the lock on
  * the stamp and on the holder's token, so an end, a takeover and a death all wake them.
- * Killed between any two stores: either the record is not taken, or it names the dead thread, and the
- * next comer takes it over. */
+ * Killed between any two stores: either the record is not taken, or it names the dead thread, and
+ * the next comer takes it over. */
 #include <errno.h>
 #include <limits.h>
 

@@ -29,9 +29,8 @@ uint64_t lki_expiry(const struct lk_cache *c, uint64_t ttl_ns, uint64_t old_ns)
 }
 
 /* One look.  LKI_UNSTEADY: what was copied did not hold. */
-static enum lki_search look(const struct lki_shard *s,
-                                                                  const struct lki_key *key,
-                                                                  struct lki_read *read, int *rc)
+static enum lki_search look(const struct lki_shard *s, const struct lki_key *key,
+                            struct lki_read *read, int *rc)
 {
     struct lki_found found;
     enum lki_search search = lki_find_inline(s, key, &found);
@@ -62,7 +61,8 @@ static enum lki_search look(const struct lki_shard *s,
     return LKI_FOUND;
 }
 
-/* Writers are faster than our copying: look once more while they are kept out, if that needs no wait. */
+/* Writers are faster than our copying: look once more while they are kept out, if that needs no
+ * wait. */
 static enum lki_search look_locked(struct lk_cache *c, const struct lki_key *key,
                                    struct lki_read *read, int *rc)
 {
@@ -125,10 +125,10 @@ int lk_cache_get_entry(lk_cache *c, const void *key, size_t key_size, void *buf,
 /* Keys of so many bytes are hashed and compared in whole words. */
 enum { SHORT_KEY_MIN = 8, SHORT_KEY_MAX = 64 };
 
-/* The hit that nearly all gets are: a short key, alone with its tag in its first bucket, one piece, no
- * expiry, no checksum, room in buf.  The steps and orders of look(), with nothing in between, so that
- * the processor can begin the next get while this one waits for memory (measured: 2.0 times the cost of
- * a plain table's get without it, 1.6 with it).  False: nothing is decided. */
+/* The hit that nearly all gets are: a short key, alone with its tag in its first bucket, one piece,
+ * no expiry, no checksum, room in buf.  The steps and orders of look(), with nothing in between, so
+ * that the processor can begin the next get while this one waits for memory (measured: 2.0 times
+ * the cost of a plain table's get without it, 1.6 with it).  False: nothing is decided. */
 static inline __attribute__((always_inline)) bool get_short(const lk_cache *c, const char *key,
                                                             size_t key_size, char *buf,
                                                             size_t capacity, size_t *size)

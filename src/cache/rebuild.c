@@ -1,15 +1,15 @@
 /* rebuild.c - a shard from what readers rely on: slot words and entries.
  *
  * Rebuilt: bitmap, queues, counts of passed buckets, numbers.  Kept as they are: ghosts and
- * frequencies, which are hints, and leases, whose records are each whole at every step or name a dead
- * holder.  A slot word that leads to no sound entry is dropped.
+ * frequencies, which are hints, and leases, whose records are each whole at every step or name a
+ * dead holder.  A slot word that leads to no sound entry is dropped.
  *
- * Readers go on meanwhile.  They stop a search at a bucket that nobody passed, so while the counts are
- * being made they say "many": a search may then be long, never too short.
+ * Readers go on meanwhile.  They stop a search at a bucket that nobody passed, so while the counts
+ * are being made they say "many": a search may then be long, never too short.
  *
- * Every step may be the last of this process.  The lock then still says "inconsistent", and the next
- * comer begins anew: nothing that is rebuilt is read before it was written, but for the queue that an
- * entry was in, a hint. */
+ * Every step may be the last of this process.  The lock then still says "inconsistent", and the
+ * next comer begins anew: nothing that is rebuilt is read before it was written, but for the queue
+ * that an entry was in, a hint. */
 #include <stdlib.h>
 #include <string.h>
 

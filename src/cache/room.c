@@ -1,4 +1,5 @@
-/* room.c - a bitmap of granules, searched from where the last search ended or something was freed. */
+/* room.c - a bitmap of granules, searched from where the last search ended or something was
+ * freed. */
 #include "cache/room.h"
 
 #include <string.h>

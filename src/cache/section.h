@@ -29,13 +29,15 @@ void lki_section_sweep(void *cache, struct lki_self *self);
 
 /* Rebuild all of the shard that is derived, drop entries that contradict themselves.  The lock is
  * held.  May be cut short by a death anywhere: then it is done again.
- * `thorough`: also drop what no death can leave behind but a damaged or hostile segment may have: entries
- * that a search does not find or finds elsewhere, wrong tags, wrong checksums. */
+ * `thorough`: also drop what no death can leave behind but a damaged or hostile segment may have:
+ * entries that a search does not find or finds elsewhere, wrong tags, wrong checksums. */
 void lki_shard_rebuild(const struct lki_shard *s, bool thorough);
 
-/* Inside a section. ----------------------------------------------------------------------------- */
+/* Inside a section.
+ * ----------------------------------------------------------------------------- */
 
-/* Check what is to be stored (no section needed).  Returns 0, EINVAL, or E2BIG: then the key is made. */
+/* Check what is to be stored (no section needed).  Returns 0, EINVAL, or E2BIG: then the key is
+ * made. */
 int lki_change_make(const struct lk_cache *c, struct lki_change *change, const void *key,
                     size_t key_size, const void *value, size_t value_size);
 

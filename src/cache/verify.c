@@ -1,7 +1,7 @@
 /* verify.c - every invariant of a cache, checked on private copies of its shards.
  *
- * A copy is taken by pread(2), so the writers that go on meanwhile and our reading are no data race;
- * it counts if no section began or ended while it was taken.
+ * A copy is taken by pread(2), so the writers that go on meanwhile and our reading are no data
+ * race; it counts if no section began or ended while it was taken.
  *
  *   1  a slot word leads to an entry that is whole, inside the shard, of the word's tag and version
  *   2  a search for the entry's key ends at this slot
@@ -67,7 +67,8 @@ __attribute__((format(printf, 3, 4))) static void problem(struct verify *v, cons
         problem(v, place_, __VA_ARGS__);                                                           \
     } while (0)
 
-/* Taking the copy. ------------------------------------------------------------------------------ */
+/* Taking the copy.
+ * ------------------------------------------------------------------------------ */
 
 static enum lki_rmutex_state lock_state(const struct verify *v)
 {
@@ -75,11 +76,12 @@ static enum lki_rmutex_state lock_state(const struct verify *v)
 }
 
 /* How many sections began.  A section counts itself after it has the lock and before it changes
- * anything: so before a copy this is read first and the lock's state second, and after it the other way
- * round.  Then no section can hide between the two. */
+ * anything: so before a copy this is read first and the lock's state second, and after it the other
+ * way round.  Then no section can hide between the two. */
 static uint64_t sections_begun(const struct verify *v)
 {
-    /* [verify.1] acquire, pairs with [section.2]: the lock's state and the copy are read after it. */
+    /* [verify.1] acquire, pairs with [section.2]: the lock's state and the copy are read after
+     * it. */
     return lk_load_acq_u64(&lki_head(&v->live)->sections);
 }
 
@@ -129,7 +131,8 @@ static int take_copy(struct verify *v)
     return copy_locked(v);
 }
 
-/* Entries. -------------------------------------------------------------------------------------- */
+/* Entries.
+ * -------------------------------------------------------------------------------------- */
 
 static bool mark(struct verify *v, struct lki_run run)
 {
@@ -176,8 +179,8 @@ static void check_search(struct verify *v, uint32_t slot, uint64_t word,
     else if (lki_hash_shard(key.hash, v->copy.geometry->shards) != v->copy.index)
         SLOT_PROBLEM(v, slot, "the key belongs to another shard");
     else if (lki_slot_distance(&v->copy, key.hash, slot) != view->distance)
-        SLOT_PROBLEM(v, slot, "the entry says it passed %u buckets, not %u",
-                     view->distance, lki_slot_distance(&v->copy, key.hash, slot));
+        SLOT_PROBLEM(v, slot, "the entry says it passed %u buckets, not %u", view->distance,
+                     lki_slot_distance(&v->copy, key.hash, slot));
     else if (lki_find(&v->copy, &key, &found) != LKI_FOUND)
         SLOT_PROBLEM(v, slot, "a search does not find the key");
     else if (found.slot != slot)
@@ -215,7 +218,8 @@ static int check_slot(struct verify *v, uint32_t slot)
     return 0;
 }
 
-/* What is derived. ------------------------------------------------------------------------------ */
+/* What is derived.
+ * ------------------------------------------------------------------------------ */
 
 static uint32_t granules_in(const struct verify *v, uint32_t slot)
 {

@@ -1,4 +1,5 @@
-/* write.c - set, add, replace, cas, delete, touch, incr, flush: each is one section of one shard. */
+/* write.c - set, add, replace, cas, delete, touch, incr, flush: each is one section of one
+ * shard. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

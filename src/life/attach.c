@@ -180,16 +180,14 @@ static void place_self(struct lki_self *self, uint32_t slot, void *pair)
     self->record = (uint64_t *)(void *)records + slot % LKI_TOKENS_PER_PAGE * LKI_RECORD_WORDS;
 }
 
-/* The right to claim a slot: a record lock on a byte of the file, which the kernel takes back from the
- * dead.  Without it a thread that announced a token, lost it to one of the same id in another pid
- * namespace and was killed there would have the kernel mark the live one.  Kept for a few
+/* The right to claim a slot: a record lock on a byte of the file, which the kernel takes back from
+ * the dead.  Without it a thread that announced a token, lost it to one of the same id in another
+ * pid namespace and was killed there would have the kernel mark the live one.  Kept for a few
  * instructions; a slot that somebody stopped keeps so is passed over. */
 static bool claim_right(const struct lki_presence *p, uint32_t slot, short type)
 {
-    struct flock right = {.l_type = type,
-                          .l_whence = SEEK_SET,
-                          .l_start = (off_t)(p->offset + slot),
-                          .l_len = 1};
+    struct flock right = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)(p->offset + slot), .l_len = 1};
     return fcntl(p->fd, F_SETLK, &right) == 0 || (errno != EAGAIN && errno != EACCES);
 }
 

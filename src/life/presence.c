@@ -40,8 +40,8 @@ uint64_t lki_token_read(const struct lki_presence *p, uint32_t slot)
 
 bool lki_token_claim(const struct lki_presence *p, uint32_t slot, uint64_t found, uint64_t live)
 {
-    /* [attach.1] acq_rel, pairs with [presence.1] [attach.2]: a token seen LIVE is this attachment's,
-     * and the claimer sees what the slot's last thread wrote to its record. */
+    /* [attach.1] acq_rel, pairs with [presence.1] [attach.2]: a token seen LIVE is this
+     * attachment's, and the claimer sees what the slot's last thread wrote to its record. */
     return lk_cas_acqrel_u64(token_at(p, slot), &found, live);
 }
 
@@ -90,8 +90,8 @@ bool lki_holder_watch(const struct lki_presence *p, uint32_t holder, const uint3
             return false;
         *word = (const uint32_t *)(const void *)token;
         *value = (uint32_t)seen | LKI_WORD_WAITERS;
-        /* [presence.2] relaxed: only the kernel, which reads it under its own lock, must see the bit
-         * before it looks for sleepers; the sleep that follows compares the whole word. */
+        /* [presence.2] relaxed: only the kernel, which reads it under its own lock, must see the
+         * bit before it looks for sleepers; the sleep that follows compares the whole word. */
         if ((uint32_t)seen == *value || lk_cas_rlx_u64(token, &seen, seen | LKI_WORD_WAITERS))
             return true;
     }

@@ -1,21 +1,23 @@
 /* presence.h - which threads are attached to a segment, and which of them have died.
  *
- * Token: one 64-bit word per presence slot in the segment: {generation:32, robust word:32}.  The low
- * half is a robust word (base/robust.h): the kernel marks it when the thread is gone.
+ * Token: one 64-bit word per presence slot in the segment: {generation:32, robust word:32}.  The
+ * low half is a robust word (base/robust.h): the kernel marks it when the thread is gone.
  *   VACANT   low half 0                    nobody; may be claimed
  *   LIVE     id in the low half            a thread is attached, as (slot, generation)
  *   DEAD     LKI_WORD_DIED in the low half the thread is gone; may be claimed
- * VACANT or DEAD -> LIVE by one compare-and-swap that also raises the generation, so (slot, generation)
- * names one attachment and can never look alive again.  LIVE -> VACANT by its thread, LIVE -> DEAD by
- * the kernel.  WAITERS may be set in LIVE: somebody sleeps on the token.
+ * VACANT or DEAD -> LIVE by one compare-and-swap that also raises the generation, so (slot,
+ * generation) names one attachment and can never look alive again.  LIVE -> VACANT by its thread,
+ * LIVE -> DEAD by the kernel.  WAITERS may be set in LIVE: somebody sleeps on the token.
  *
- * Holder name, as it stands in lock words: {generation:20, slot + 1:10} in the low 30 bits, 0 nobody.
- * A slot whose dead thread is replaced is *swept* first: the segment's owner releases whatever still
- * names an older generation of the slot, so the short generation cannot come round unseen.
+ * Holder name, as it stands in lock words: {generation:20, slot + 1:10} in the low 30 bits, 0
+ * nobody. A slot whose dead thread is replaced is *swept* first: the segment's owner releases
+ * whatever still names an older generation of the slot, so the short generation cannot come round
+ * unseen.
  *
  * The links of the kernel's list are pointers, and a peer that may write to the segment must not be
- * able to lead them astray.  So each thread maps its token's page once more, with a private page right
- * behind it: the token is in the last bytes of the page, the links fall on the private one. */
+ * able to lead them astray.  So each thread maps its token's page once more, with a private page
+ * right behind it: the token is in the last bytes of the page, the links fall on the private
+ * one. */
 #ifndef LKI_PRESENCE_H
 #define LKI_PRESENCE_H
 
@@ -74,8 +76,8 @@ int lki_presence_new(struct lki_presence **out, char *pages, uint64_t offset, ui
 /* Give back a reference; the mapping of `pages` must be gone or stay for good. */
 void lki_presence_put(struct lki_presence *p);
 
-/* close(2) of a descriptor of a segment: not while another thread claims a slot, whose record lock it
- * would end. */
+/* close(2) of a descriptor of a segment: not while another thread claims a slot, whose record lock
+ * it would end. */
 void lki_presence_close(int fd);
 
 /* The segment is about to be unmapped in this process. */
@@ -126,7 +128,8 @@ bool lki_holder_alive(const struct lki_presence *p, uint32_t holder);
 bool lki_holder_watch(const struct lki_presence *p, uint32_t holder, const uint32_t **word,
                       uint32_t *value);
 
-/* The holder was found dead: wake whoever else sleeps until its death.  The kernel wakes only one. */
+/* The holder was found dead: wake whoever else sleeps until its death.  The kernel wakes only
+ * one. */
 void lki_holder_mourn(const struct lki_presence *p, uint32_t holder);
 
 /* Between presence.c and attach.c: the token of a slot, and VACANT or DEAD `found` -> `live`. */

@@ -2,18 +2,20 @@
  *
  * Word: {WAITERS:1, INCONSISTENT:1, holder name:30} (life/presence.h).
  *   FREE   holder 0, not INCONSISTENT         anybody may take it
- *   HELD   holder alive                       INCONSISTENT: it came by EOWNERDEAD and has not repaired
+ *   HELD   holder alive                       INCONSISTENT: it came by EOWNERDEAD and has not
+ *   repaired
  *   DEAD   holder's token is gone             anybody may take it, with EOWNERDEAD
  *   LOST   holder 0, INCONSISTENT             for ever: ENOTRECOVERABLE
  * WAITERS sticks: it is set by a thread before it sleeps and cleared only by an unlocker whose wake
  * found nobody.  That unlocker may be slow, and clear the bit of later sleepers: so a thread that
  * slept takes the mutex with WAITERS.
- * Legal: WAITERS with no sleeper (a wasted wake); a sleeper without WAITERS while a thread that slept
- * is awake and has not taken the mutex.  Illegal: a sleeper without either (it sleeps for ever).
+ * Legal: WAITERS with no sleeper (a wasted wake); a sleeper without WAITERS while a thread that
+ * slept is awake and has not taken the mutex.  Illegal: a sleeper without either (it sleeps for
+ * ever).
  *
  * A sleeper watches two words, the mutex and the token of the holder that it saw.  An unlock wakes
- * two: one takes the mutex, the other watches the taker, so somebody always watches the present holder.
- * If those two are killed before they run, the backstop timer of the others ends the wait.
+ * two: one takes the mutex, the other watches the taker, so somebody always watches the present
+ * holder. If those two are killed before they run, the backstop timer of the others ends the wait.
  *
  * Source: U. Drepper, "Futexes Are Tricky", mutex 3; where we differ: a name instead of 1, the
  * sticky bit, two watched words. */
@@ -29,14 +31,15 @@
 #define INCONSISTENT 0x40000000u
 #define HOLDER LKI_HOLDER_ANY
 
-/* A section under such a lock is some 100 ns, a sleep and a wake some 10 us: spin a few us first. */
+/* A section under such a lock is some 100 ns, a sleep and a wake some 10 us: spin a few us
+ * first. */
 enum { SPINS = 200, TRIES = 100 };
 enum { BACKSTOP_FIRST_MS = 10, BACKSTOP_LAST_MS = 40, LATE_NS = 1000000 };
 
 static bool take(uint32_t *word, uint32_t seen, uint32_t wanted)
 {
-    /* [rmutex.1] acquire, pairs with [rmutex.2] and, through [presence.1], with a dead holder's end:
-     * what the last holder wrote is visible.  FREE -> HELD, DEAD -> HELD. */
+    /* [rmutex.1] acquire, pairs with [rmutex.2] and, through [presence.1], with a dead holder's
+     * end: what the last holder wrote is visible.  FREE -> HELD, DEAD -> HELD. */
     return lk_cas_acq_u32(word, &seen, wanted);
 }
 
@@ -46,8 +49,9 @@ static uint32_t look(const uint32_t *word)
     return lk_load_rlx_u32(word);
 }
 
-/* Take the mutex if it is free or its holder is dead.  EBUSY: a live holder has it.  `bits`: WAITERS
- * from a thread that slept, since it may have been woken in place of others that still sleep. */
+/* Take the mutex if it is free or its holder is dead.  EBUSY: a live holder has it.  `bits`:
+ * WAITERS from a thread that slept, since it may have been woken in place of others that still
+ * sleep. */
 static int try_once(uint32_t *word, struct lki_self *self, uint32_t seen, uint32_t bits)
 {
     uint32_t holder = seen & HOLDER;
@@ -93,8 +97,8 @@ static int sleep_on(uint32_t *word, struct lki_self *self, uint32_t seen,
 {
     const uint32_t *token;
     uint32_t token_value;
-    /* [rmutex.4] relaxed: the bit must be in the word before the kernel compares it, and the kernel's
-     * own lock orders that. */
+    /* [rmutex.4] relaxed: the bit must be in the word before the kernel compares it, and the
+     * kernel's own lock orders that. */
     if ((seen & WAITERS) == 0 && !lk_cas_rlx_u32(word, &seen, seen | WAITERS))
         return EAGAIN;
     if (!lki_holder_watch(self->presence, seen & HOLDER, &token, &token_value))
@@ -130,7 +134,8 @@ int lki_rmutex_lock(uint32_t *word, struct lki_self *self, const struct timespec
         rc = sleep_on(word, self, seen, last ? deadline : &until);
         wait->sleeps += rc == 0 || rc == ETIMEDOUT;
         slept = WAITERS;
-        /* Scheduled late itself, this thread cannot tell a wake that is missing from one on its way. */
+        /* Scheduled late itself, this thread cannot tell a wake that is missing from one on its
+         * way. */
         due = rc == ETIMEDOUT && lki_mono_ns() - now_ns < backstop_ms * 1000000u + LATE_NS;
         if (due && backstop_ms < BACKSTOP_LAST_MS)
             backstop_ms *= 2;

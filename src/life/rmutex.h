@@ -21,15 +21,16 @@ int lki_rmutex_trylock(uint32_t *word, struct lki_self *self);
 int lki_rmutex_consistent(uint32_t *word, struct lki_self *self);
 int lki_rmutex_unlock(uint32_t *word, struct lki_self *self);
 
-/* Take a LOST mutex all the same, as after a death: for an owner that can rebuild whatever it guards.
- * Returns EOWNERDEAD, or EBUSY if another was faster. */
+/* Take a LOST mutex all the same, as after a death: for an owner that can rebuild whatever it
+ * guards. Returns EOWNERDEAD, or EBUSY if another was faster. */
 int lki_rmutex_reclaim(uint32_t *word, struct lki_self *self);
 
 /* What the word says at the moment. */
 enum lki_rmutex_state { LKI_RMUTEX_FREE, LKI_RMUTEX_HELD, LKI_RMUTEX_DEAD, LKI_RMUTEX_LOST };
 enum lki_rmutex_state lki_rmutex_look(const uint32_t *word, const struct lki_presence *p);
 
-/* Does the word name the slot of `self` with another generation: a dead thread that had it before? */
+/* Does the word name the slot of `self` with another generation: a dead thread that had it
+ * before? */
 bool lki_rmutex_left_by_slot(const uint32_t *word, const struct lki_self *self);
 
 #endif

@@ -1,4 +1,5 @@
-/* rmutex_public.c - latchkey/rmutex.h: find the segment and the thread's attachment, then rmutex.c. */
+/* rmutex_public.c - latchkey/rmutex.h: find the segment and the thread's attachment, then
+ * rmutex.c. */
 #include "latchkey/rmutex.h"
 
 #include <errno.h>

@@ -44,8 +44,8 @@ static int make_header(struct lki_header *h, const struct lki_segment_spec *spec
     return rc != 0 ? rc : random_bytes(h->key, sizeof h->key);
 }
 
-/* An unnamed file in the directory; a file system that has none (O_TMPFILE) is refused: a hidden name
- * would stay behind when we are killed. */
+/* An unnamed file in the directory; a file system that has none (O_TMPFILE) is refused: a hidden
+ * name would stay behind when we are killed. */
 static int unnamed_file(int dir, const char *name, int *out)
 {
     int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

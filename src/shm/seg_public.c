@@ -55,9 +55,8 @@ int lk_seg_create_anonymous(lk_seg **out, size_t size, unsigned threads)
 int lk_seg_open(lk_seg **out, const char *name)
 {
     lk_seg *s = handle();
-    return s != NULL
-               ? hand_out(out, s, lki_segment_open(&s->segment, name, LKI_KIND_MEMORY, true))
-               : ENOMEM;
+    return s != NULL ? hand_out(out, s, lki_segment_open(&s->segment, name, LKI_KIND_MEMORY, true))
+                     : ENOMEM;
 }
 
 int lk_seg_open_fd(lk_seg **out, int fd)

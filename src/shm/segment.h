@@ -3,8 +3,8 @@
  *   page 0              struct lki_header, never changed after the segment can be seen
  *   presence pages      life/presence.h
  *   body                page-aligned, body_size bytes
- * Everything that the header says is copied and checked once, at attach; offsets are computed, never
- * read.  The public face is latchkey/seg.h. */
+ * Everything that the header says is copied and checked once, at attach; offsets are computed,
+ * never read.  The public face is latchkey/seg.h. */
 #ifndef LKI_SEGMENT_H
 #define LKI_SEGMENT_H
 
@@ -67,8 +67,8 @@ int lki_segment_open_fd(struct lki_segment *s, int fd, uint32_t kind);
 /* Detach the calling thread, unmap, close. */
 void lki_segment_close(struct lki_segment *s);
 
-/* Remove the name if the segment behind it is from before the last boot; somebody else may have done
- * so already. */
+/* Remove the name if the segment behind it is from before the last boot; somebody else may have
+ * done so already. */
 int lki_segment_unlink_stale(const char *name);
 
 /* The directory of names, opened; made first when `make`.  ENOENT when it is not there. */

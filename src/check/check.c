@@ -153,7 +153,8 @@ static void fill(struct lk_check_report *rep)
     memset(rep, 0, sizeof *rep);
     rep->complete = lkc->complete;
     rep->blocked = lkc->blocked;
-    rep->wasted = lkc->runs - lkc->complete - lkc->blocked - lkc->failing;
+    if (!lkc->opt.random_only)
+        rep->wasted = lkc->runs - lkc->complete - lkc->blocked - lkc->failing;
     rep->walked = lkc->walked;
     rep->estimate = lkc->walked != 0 ? lkc->weight_sum / (double)lkc->walked : 0;
     rep->bounded = lkc->bounded;

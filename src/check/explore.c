@@ -195,6 +195,10 @@ static struct event *recorded(unsigned kind)
     f->quiet = 0;
     if (f->pos >= t->len) {
         run_turn(f->tid);
+        if (t->len >= lkc->opt.max_events && kind != EK_END) {
+            lkc->bounded = true;
+            run_stuck(STUCK_BOUND, f->pos);
+        }
         return NULL;
     }
     struct event *e = &t->ev[f->pos];

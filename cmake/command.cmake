@@ -1,6 +1,6 @@
 # The command lk: every .c file of tools/lk, linked with the static library.
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(LK_DEPS REQUIRED IMPORTED_TARGET jansson ncursesw liblzma lmdb hiredis libxxhash)
+pkg_check_modules(LK_DEPS REQUIRED IMPORTED_TARGET jansson ncursesw liblzma lmdb libxxhash)
 
 file(GLOB command_sources CONFIGURE_DEPENDS tools/lk/*.c)
 if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/tools/lk/main.c")

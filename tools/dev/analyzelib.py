@@ -12,7 +12,7 @@ import lintlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ("src", "tools/lk")
-PACKAGES = ["jansson", "ncursesw", "liblzma", "lmdb", "hiredis", "libxxhash"]
+PACKAGES = ["jansson", "ncursesw", "liblzma", "lmdb", "libxxhash"]
 
 
 def flags():

@@ -52,7 +52,8 @@ static int copy_slot(const struct lki_shard *s, uint32_t slot, struct copy *copy
 
 static bool has_prefix(const struct copy *copy, const void *prefix, size_t size)
 {
-    return copy->view.key_size >= size && (size == 0 || memcmp(copy->bytes, prefix, size) == 0);
+    return size == 0 || (copy->bytes != NULL && copy->view.key_size >= size &&
+                         memcmp(copy->bytes, prefix, size) == 0);
 }
 
 static int show(const struct copy *copy, int (*each)(const struct lk_cache_item *, void *),

@@ -98,7 +98,7 @@ static bool size_shard(struct lki_geometry *g, uint64_t capacity)
     g->buckets = (uint32_t)buckets;
     g->slots = g->buckets * LKI_BUCKET_SLOTS;
     g->bitmap_words = (uint32_t)divide_up(granules, 64);
-    g->ghost_buckets = (uint32_t)divide_up(entries * 4, 3 * LKI_GHOST_WAYS);
+    g->ghost_buckets = (uint32_t)divide_up(entries * 4, (uint64_t)3 * LKI_GHOST_WAYS);
     g->small_capacity = g->capacity / 10 > 0 ? g->capacity / 10 : 1;
     g->entry_limit = g->capacity > 1 ? g->capacity / 2 + 1 : 1;
     g->entry_limit_bytes = (uint64_t)g->entry_limit * g->granule;
@@ -112,7 +112,8 @@ static void place_parts(struct lki_geometry *g)
     g->links_at = g->buckets_at + g->buckets * sizeof(struct lki_bucket);
     g->bitmap_at = line_up(g->links_at + g->slots * sizeof(struct lki_link));
     g->ghost_at = line_up(g->bitmap_at + g->bitmap_words * sizeof(uint64_t));
-    g->leases_at = line_up(g->ghost_at + g->ghost_buckets * LKI_GHOST_WAYS * sizeof(uint32_t));
+    g->leases_at =
+        line_up(g->ghost_at + (size_t)g->ghost_buckets * LKI_GHOST_WAYS * sizeof(uint32_t));
     g->blocks_at = line_up(g->leases_at + LKI_LEASES * sizeof(struct lki_lease_record));
     g->stride = line_up(g->blocks_at + (size_t)g->granules * g->granule);
 }

@@ -56,6 +56,7 @@ void *lkc_alloc(size_t size)
     unsigned c = class_of(size, &rounded);
     void *p = pool->free[c];
     if (p != NULL) {
+        /* cppcheck-suppress pointerSize ; the next block's address is what is stored there */
         memcpy(&pool->free[c], p, sizeof p);
         return p;
     }
@@ -80,6 +81,7 @@ void lkc_free(void *p, size_t size)
         return;
     }
     unsigned c = class_of(size, &rounded);
+    /* cppcheck-suppress pointerSize ; as above */
     memcpy(p, &pool->free[c], sizeof p);
     pool->free[c] = p;
 }

@@ -130,6 +130,7 @@ static struct block *block_named(void *p, uint64_t pc)
     struct block *b = a != NULL ? block_before(a, (uintptr_t)p) : NULL;
     if (b == NULL || b->addr != (uintptr_t)p)
         error_stop(LK_CHECK_BAD_FREE, pc, "free of %p, which malloc never returned", p);
+    /* cppcheck-suppress nullPointer ; error_stop() does not return */
     if (b->freed) {
         lkc->race_pc = b->free_pc;
         error_stop(LK_CHECK_BAD_FREE, pc, "free of %p, which is free already", p);
@@ -168,6 +169,7 @@ void heap_check(uintptr_t addr, size_t size, uint64_t pc)
     if (b == NULL || addr + size > b->addr + b->size)
         error_stop(LK_CHECK_OUT_OF_BOUNDS, pc, "access of %zu bytes at %#lx, outside every block",
                    size, (unsigned long)addr);
+    /* cppcheck-suppress nullPointerRedundantCheck ; error_stop() does not return */
     if (b->freed) {
         lkc->race_pc = b->free_pc;
         error_stop(LK_CHECK_USE_AFTER_FREE, pc, "access to freed memory at %#lx",

@@ -65,6 +65,7 @@ static void find_tcb(void)
     prog->copy_low = prog->own_tp - prog->tls_size;
     prog->copy_high = prog->own_tp + 2304;
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel's own text */
         if (sscanf(line, "%lx-%lx", &low, &high) == 2 && prog->own_tp - low < high - low) {
             uintptr_t far = prog->own_tp - prog->tls_size - 8192;
             prog->copy_low = far > low ? far : low;
@@ -86,6 +87,7 @@ void program_remember(void)
     }
     prog->data = __data_start;
     prog->end = _end;
+    /* cppcheck-suppress comparePointers ; the linker's two ends of one section */
     size_t size = (size_t)(prog->end - prog->data);
     prog->saved = lkc_alloc(size);
     memcpy(prog->saved, prog->data, size);

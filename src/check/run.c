@@ -263,6 +263,7 @@ uint64_t lkc_dispatch(void)
                 lkc->end = RUN_BLOCKED;
         lkc_leave();
     }
+    /* cppcheck-suppress nullPointerRedundantCheck ; lkc_leave() does not return */
     if (f->state == FS_FRESH)
         start(f);
     f->state = FS_READY;

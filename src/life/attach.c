@@ -177,7 +177,8 @@ static void place_self(struct lki_self *self, uint32_t slot, void *pair)
     self->slot = slot;
     self->pair = pair;
     self->token = (uint64_t *)(void *)(records + p->page_bytes - back * sizeof(uint64_t));
-    self->record = (uint64_t *)(void *)records + slot % LKI_TOKENS_PER_PAGE * LKI_RECORD_WORDS;
+    self->record =
+        (uint64_t *)(void *)records + (size_t)(slot % LKI_TOKENS_PER_PAGE) * LKI_RECORD_WORDS;
 }
 
 /* The right to claim a slot: a record lock on a byte of the file, which the kernel takes back from

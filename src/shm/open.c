@@ -175,7 +175,7 @@ static int open_name(const char *name, int flags, int *out)
 
 int lki_segment_open(struct lki_segment *s, const char *name, uint32_t kind, bool writable)
 {
-    struct lki_header header;
+    struct lki_header header = {0};
     int fd = -1;
     int rc = open_name(name, writable ? O_RDWR : O_RDONLY, &fd);
     if (rc != 0)
@@ -190,7 +190,7 @@ int lki_segment_open(struct lki_segment *s, const char *name, uint32_t kind, boo
 
 int lki_segment_open_fd(struct lki_segment *s, int fd, uint32_t kind)
 {
-    struct lki_header header;
+    struct lki_header header = {0};
     int mode = fcntl(fd, F_GETFL);
     if (mode < 0)
         return lki_fail(EBADF, "descriptor %d is not open", fd);
@@ -216,7 +216,7 @@ static bool same_file(int dir, const char *name, int fd)
 
 int lki_segment_unlink_stale(const char *name)
 {
-    struct lki_header header;
+    struct lki_header header = {0};
     int fd = -1;
     int dir = -1;
     int rc = open_name(name, O_RDWR, &fd);

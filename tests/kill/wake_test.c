@@ -14,7 +14,7 @@
 #include "sleeper.h"
 #include "test.h"
 
-enum { SLEEPERS = 3, ROUNDS = 8, GOOD_ROUNDS = 2, LONG_MS = 2000 };
+enum { SLEEPERS = 3, ROUNDS = 60, GOOD_ROUNDS = 2, LONG_MS = 2000 };
 
 struct scene {
     lk_seg *seg;

@@ -123,8 +123,8 @@ static uint64_t waited_ns;
 
 static int lock_for_50_ms(lk_rmutex *m)
 {
-    struct timespec until = in_ns(50ull * MS);
     uint64_t begun = t_now_ns();
+    struct timespec until = in_ns(50ull * MS);
     int rc = lk_rmutex_lock_until(m, &until);
     waited_ns = t_now_ns() - begun;
     return rc;

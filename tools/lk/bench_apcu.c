@@ -56,6 +56,15 @@ static FILE *create(const char *directory, const char *name)
     return fopen(path, "wb");
 }
 
+/* Close the file; did all get there? */
+static bool written(FILE *f)
+{
+    if (f == NULL)
+        return false;
+    bool good = ferror(f) == 0;
+    return fclose(f) == 0 && good;
+}
+
 static bool write_rows(const struct state *s, const struct bench_load *load)
 {
     FILE *tail = create(s->directory, "tail"), *entries = create(s->directory, "entries");
@@ -73,11 +82,9 @@ static bool write_rows(const struct state *s, const struct bench_load *load)
         fwrite(load->asked[i], 1, BENCH_KEY_SIZE, asked);
         fwrite(&mark, 1, sizeof mark, asked);
     }
-    FILE *const all[] = {tail, entries, asked};
-    for (size_t i = 0; i < 3; i++)
-        if (all[i] != NULL && (ferror(all[i]) != 0) | (fclose(all[i]) != 0))
-            done = false;
-    return done;
+    done = written(tail) && done;
+    done = written(entries) && done;
+    return written(asked) && done;
 }
 
 /* One line from the script within a minute. */

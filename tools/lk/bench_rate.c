@@ -87,7 +87,7 @@ static bool operate(struct worker *w, size_t r, char *buf)
 static void run_worker(struct worker *w, char *buf)
 {
     struct result *out = w->result;
-    size_t r = w->number * 31337u;
+    size_t r = w->number * (size_t)31337;
     uint64_t begin, now;
     while ((begin = cli_now_ns()) < w->begin_ns)
         ;

@@ -70,6 +70,7 @@ static bool read_policies(struct replay *r, const struct bench_options *o)
     char line[256], trace[64], policy[64];
     uint64_t requests, capacity, hits;
     while (fgets(line, sizeof line, f) != NULL)
+        /* NOLINTNEXTLINE(cert-err34-c): a bad number is a row that fits no trace */
         if (sscanf(line, "%63[^,],%" SCNu64 ",%*[^,],%*[^,],%" SCNu64 ",%63[^,],%" SCNu64, trace,
                    &requests, &capacity, policy, &hits) == 5 &&
             strcmp(trace, r->name) == 0 && capacity == o->objects && requests == r->requests)

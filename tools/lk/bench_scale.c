@@ -176,7 +176,7 @@ int bench_scaling_run(struct bench_scaling *out, struct bench_peer *peer,
                       const struct bench_load *load, bool set, unsigned most,
                       const struct bench_options *o)
 {
-    struct runner runners[BENCH_PROCESSES_MAX];
+    struct runner runners[BENCH_PROCESSES_MAX] = {0};
     struct cli_progress progress;
     bool done = true;
     unsigned started = 0;

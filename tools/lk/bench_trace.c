@@ -20,7 +20,7 @@ static bool room(struct bytes *b)
 {
     if (b->capacity - b->size >= STEP)
         return true;
-    size_t capacity = b->capacity == 0 ? 4 * STEP : 2 * b->capacity;
+    size_t capacity = b->capacity == 0 ? (size_t)4 * STEP : 2 * b->capacity;
     unsigned char *at = realloc(b->at, capacity);
     if (at == NULL)
         return false;
@@ -96,6 +96,7 @@ bool bench_trace_read(const char *path, uint32_t **ids, size_t *n)
                 (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
         }
     } else {
+        free(list);
         cli_fail(CLI_CANNOT, "%s: %s", path, problem);
     }
     free(out.at);

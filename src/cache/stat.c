@@ -69,15 +69,34 @@ int lk_cache_stat(lk_cache *c, struct lk_cache_stat *out)
     return 0;
 }
 
+static bool holder_is_dead(const struct lk_cache *c, uint32_t index)
+{
+    struct lki_shard s = lki_shard_at(c, index);
+    enum lki_rmutex_state state = lki_rmutex_look(&lki_head(&s)->lock, c->segment.presence);
+    return state == LKI_RMUTEX_DEAD || state == LKI_RMUTEX_LOST;
+}
+
+static unsigned count_dead(const struct lk_cache *c)
+{
+    unsigned dead = 0;
+    for (uint32_t i = 0; i < c->geometry.shards; i++)
+        dead += holder_is_dead(c, i);
+    return dead;
+}
+
 int lk_cache_repair(lk_cache *c, bool all, unsigned *repaired)
 {
-    unsigned rebuilt = 0;
-    int rc = c->segment.writable ? 0 : EROFS;
+    struct lki_self *self;
+    unsigned dead_before = count_dead(c);
+    int rc = lki_attach(c->segment.presence, &self);
+    if (rc != 0)
+        return rc;
+    /* To attach in a dead thread's slot has repaired what that thread left. */
+    unsigned dead_now = count_dead(c);
+    unsigned rebuilt = !all && dead_before > dead_now ? dead_before - dead_now : 0;
     for (uint32_t i = 0; i < c->geometry.shards && rc == 0; i++) {
         struct lki_section x;
-        struct lki_shard s = lki_shard_at(c, i);
-        enum lki_rmutex_state state = lki_rmutex_look(&lki_head(&s)->lock, c->segment.presence);
-        bool dead = state == LKI_RMUTEX_DEAD || state == LKI_RMUTEX_LOST;
+        bool dead = holder_is_dead(c, i);
         if (!all && !dead)
             continue;
         rc = lki_section_enter(&x, c, i);

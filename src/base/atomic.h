@@ -36,7 +36,6 @@
     }
 
 LKI_LOAD(uint8_t, u8, rlx, __ATOMIC_RELAXED)
-LKI_LOAD(uint8_t, u8, acq, __ATOMIC_ACQUIRE)
 LKI_STORE(uint8_t, u8, rlx, __ATOMIC_RELAXED)
 LKI_LOAD(uint32_t, u32, rlx, __ATOMIC_RELAXED)
 LKI_LOAD(uint32_t, u32, acq, __ATOMIC_ACQUIRE)

@@ -11,6 +11,12 @@ static uint64_t number(const uint32_t *word)
     return lk_load_rlx_u32(word); /* [stat.1] relaxed: a report */
 }
 
+/* Has the next holder to rebuild the shard? */
+static bool is_dead(enum lki_rmutex_state state)
+{
+    return state == LKI_RMUTEX_DEAD || state == LKI_RMUTEX_LOST;
+}
+
 static void add_shard(const struct lk_cache *c, uint32_t index, struct lk_cache_stat *out)
 {
     struct lki_shard s = lki_shard_at(c, index);
@@ -20,7 +26,7 @@ static void add_shard(const struct lk_cache *c, uint32_t index, struct lk_cache_
     out->leases_held += (uint32_t)number(&head->leases_held);
     enum lki_rmutex_state state = lki_rmutex_look(&head->lock, c->segment.presence);
     out->shards_locked += state == LKI_RMUTEX_HELD || state == LKI_RMUTEX_DEAD;
-    out->shards_dead += state == LKI_RMUTEX_DEAD || state == LKI_RMUTEX_LOST;
+    out->shards_dead += is_dead(state);
 }
 
 static void add_records(const struct lk_cache *c, struct lk_cache_stat *out)
@@ -73,7 +79,7 @@ static bool holder_is_dead(const struct lk_cache *c, uint32_t index)
 {
     struct lki_shard s = lki_shard_at(c, index);
     enum lki_rmutex_state state = lki_rmutex_look(&lki_head(&s)->lock, c->segment.presence);
-    return state == LKI_RMUTEX_DEAD || state == LKI_RMUTEX_LOST;
+    return is_dead(state);
 }
 
 static unsigned count_dead(const struct lk_cache *c)

@@ -84,40 +84,10 @@ bool lki_copy_equal(const void *shared, const void *src, size_t n)
 
 #else
 
-#include <emmintrin.h>
-
-typedef char lki_16[16];
-typedef char lki_8[8];
-
 /* From here on libc's memcpy is faster than the loop below (measured: 4 KiB from memory 335 ns, rep
  * movsb 418, this loop 553).  Called through a pointer that may be any function, for all the
  * compiler knows, it is as opaque as an instruction of our own. */
-enum { LIBC_MOVE_MIN = 256 };
 static void *(*volatile const libc_move)(void *, const void *, size_t) = memcpy;
-
-static void move16(char *d, const char *s)
-{
-    __asm__ volatile("movdqu %1, %%xmm0\n\tmovdqu %%xmm0, %0"
-                     : "=m"(*(lki_16 *)d)
-                     : "m"(*(const lki_16 *)s)
-                     : "xmm0");
-}
-
-static void move32(char *d, const char *s)
-{
-    __asm__ volatile("movdqu %2, %%xmm0\n\tmovdqu %3, %%xmm1\n\t"
-                     "movdqu %%xmm0, %0\n\tmovdqu %%xmm1, %1"
-                     : "=m"(*(lki_16 *)d), "=m"(*(lki_16 *)(d + 16))
-                     : "m"(*(const lki_16 *)s), "m"(*(const lki_16 *)(s + 16))
-                     : "xmm0", "xmm1");
-}
-
-static uint64_t load8(const char *s)
-{
-    uint64_t v;
-    __asm__ volatile("movq %1, %0" : "=r"(v) : "m"(*(const lki_8 *)s));
-    return v;
-}
 
 static void store8(char *d, uint64_t v)
 {
@@ -134,23 +104,17 @@ static uint8_t load1(const char *s)
 /* Both directions are the same instructions; the ends of a piece of 16 bytes or more overlap. */
 static void move(char *d, const char *s, size_t n)
 {
-    if (n >= LIBC_MOVE_MIN) {
+    if (n > LKI_COPY_INLINE_MAX) {
         (void)libc_move(d, s, n);
         return;
     }
     if (n >= 16) {
-        char *d_last = d + n - 16;
-        const char *s_last = s + n - 16;
-        for (; n >= 32; n -= 32, d += 32, s += 32)
-            move32(d, s);
-        if (n >= 16)
-            move16(d, s);
-        move16(d_last, s_last);
+        lki_copy_16s(d, s, n);
         return;
     }
     if (n >= 8) {
-        uint64_t first = load8(s);
-        uint64_t last = load8(s + n - 8);
+        uint64_t first = lki_load8(s);
+        uint64_t last = lki_load8(s + n - 8);
         store8(d, first);
         store8(d + n - 8, last);
         return;
@@ -172,34 +136,12 @@ void lki_copy_in(void *shared, const void *src, size_t n)
     move(shared, src, n);
 }
 
-static bool equal16(const char *a, const char *b)
-{
-    __m128i x;
-    __m128i y;
-    __asm__ volatile("movdqu %1, %0" : "=x"(x) : "m"(*(const lki_16 *)a));
-    memcpy(&y, b, 16);
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) == 0xffff;
-}
-
-static bool equal8(const char *a, const char *b)
-{
-    uint64_t w;
-    memcpy(&w, b, 8);
-    return load8(a) == w;
-}
-
 bool lki_copy_equal(const void *shared, const void *src, size_t n)
 {
     const char *a = shared;
     const char *b = src;
-    if (n >= 16) {
-        bool last = equal16(a + n - 16, b + n - 16);
-        for (; last && n > 16; n -= 16, a += 16, b += 16)
-            last = equal16(a, b);
-        return last;
-    }
     if (n >= 8)
-        return equal8(a, b) && equal8(a + n - 8, b + n - 8);
+        return lki_copy_equal_words(a, b, n);
     uint8_t differs = 0;
     for (; n > 0; n--, a++, b++)
         differs |= (uint8_t)(load1(a) ^ (uint8_t)*b);

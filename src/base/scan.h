@@ -19,22 +19,19 @@ static inline __m128i lki_scan_load(const uint64_t *pair)
     return v;
 }
 
-/* Two words' tags to the low halves of 64 bits; the low half of four such to one register. */
-static inline __m128i lki_scan_tags(const uint64_t *words)
+/* Which of four words' 16 halves are the tag, a bit each; the top one of each word counts. */
+static inline uint32_t lki_scan_half(const uint64_t *words, __m128i tag)
 {
-    __m128 a = _mm_castsi128_ps(_mm_srli_epi64(lki_scan_load(words), 48));
-    __m128 b = _mm_castsi128_ps(_mm_srli_epi64(lki_scan_load(words + 2), 48));
-    return _mm_castps_si128(_mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)));
+    __m128i a = _mm_cmpeq_epi16(lki_scan_load(words), tag);
+    __m128i b = _mm_cmpeq_epi16(lki_scan_load(words + 2), tag);
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b));
 }
 
-/* Bit i: words[i] has the tag.  `words` is the begin of a cache line. */
+/* Bit 4 i + 3: words[i] has the tag.  `words` is the begin of a cache line. */
 static inline uint32_t lki_scan(const uint64_t *words, uint64_t tag)
 {
-    __m128i wanted = _mm_set1_epi32((int)tag);
-    __m128i low = _mm_cmpeq_epi32(lki_scan_tags(words), wanted);
-    __m128i high = _mm_cmpeq_epi32(lki_scan_tags(words + 4), wanted);
-    __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128());
-    return (uint32_t)_mm_movemask_epi8(bytes) & 0x7f;
+    __m128i wanted = _mm_set1_epi16((short)tag);
+    return (lki_scan_half(words, wanted) | lki_scan_half(words + 4, wanted) << 16) & 0x08888888;
 }
 
 #else
@@ -43,9 +40,16 @@ static inline uint32_t lki_scan(const uint64_t *words, uint64_t tag)
 {
     uint32_t mask = 0;
     for (uint32_t i = 0; i < 7; i++)
-        mask |= (uint32_t)(__atomic_load_n(&words[i], __ATOMIC_RELAXED) >> 48 == tag) << i;
+        mask |= (uint32_t)(__atomic_load_n(&words[i], __ATOMIC_RELAXED) >> 48 == tag)
+                << (4 * i + 3);
     return mask;
 }
 
 #endif
+
+/* The first word in a mask that is not 0; mask & (mask - 1) has the others. */
+static inline uint32_t lki_scan_first(uint32_t mask)
+{
+    return (uint32_t)__builtin_ctz(mask) >> 2;
+}
 #endif

@@ -31,7 +31,8 @@ static int hand_out(lk_cache **out, struct lki_segment *s, const char *name,
     if (rc != 0)
         goto undo_handle;
     c->segment = *s;
-    memcpy(c->key, s->header.key, sizeof c->key);
+    lki_hash_key_make(&c->key, s->header.key);
+    c->get_short = !c->geometry.checksum && c->segment.writable;
     c->flags = o->flags;
     c->lock_timeout_ns = o->lock_timeout_ns;
     s->presence->owner = c;

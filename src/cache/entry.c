@@ -116,11 +116,16 @@ bool lki_view_key_is_in_pieces(const struct lki_shard *s, const struct lki_view 
 
 uint64_t lki_view_hash(const struct lki_shard *s, const struct lki_view *view)
 {
-    const uint64_t *key = s->cache->key;
+    const struct lki_hash_key *key = &s->cache->key;
     char *at = NULL;
     size_t span = lki_view_span(s, view, view->key_at, &at);
     if (span >= view->key_size)
         return lki_hash(key, at, view->key_size);
+    if (view->key_size <= LKI_HASH_SHORT) {
+        char whole[LKI_HASH_SHORT] = {0};
+        lki_view_copy_key(s, view, whole);
+        return lki_hash(key, whole, view->key_size);
+    }
     struct lki_hasher hasher;
     size_t left = view->key_size;
     size_t offset = view->key_at;

@@ -105,9 +105,9 @@ static inline __attribute__((always_inline)) bool lki_view_load(const struct lki
     return view->bytes <= (uint64_t)(g->granules - block) * g->granule;
 }
 
-/* Was the view, and all that was copied by it, still whole and current until now? */
-static inline bool lki_view_holds(const struct lki_shard *s, const uint64_t *slot_word,
-                                  uint64_t word, const struct lki_view *view)
+/* Was the entry, and all that was copied of it, still whole and current until now? */
+static inline bool lki_entry_holds(const uint64_t *slot_word, uint64_t word,
+                                   const struct lki_entry *e, uint64_t version)
 {
     /* [entry.2] acquire fence, pairs with [entry.5]: whoever's bytes were copied, what was stored
      * before them is seen by the two loads below. */
@@ -116,7 +116,13 @@ static inline bool lki_view_holds(const struct lki_shard *s, const uint64_t *slo
     if (lk_load_rlx_u64(slot_word) != word)
         return false;
     /* [entry.3] relaxed: ordered by the fence. */
-    return lk_load_rlx_u64(&lki_entry_at(s, lki_word_block(word))->version) == view->version;
+    return lk_load_rlx_u64(&e->version) == version;
+}
+
+static inline bool lki_view_holds(const struct lki_shard *s, const uint64_t *slot_word,
+                                  uint64_t word, const struct lki_view *view)
+{
+    return lki_entry_holds(slot_word, word, lki_entry_at(s, lki_word_block(word)), view->version);
 }
 
 /* Granules of the entry in all, and its runs also if it is one.  For the holder of the lock. */

@@ -115,7 +115,8 @@ static void place_parts(struct lki_geometry *g)
     g->leases_at =
         line_up(g->ghost_at + (size_t)g->ghost_buckets * LKI_GHOST_WAYS * sizeof(uint32_t));
     g->blocks_at = line_up(g->leases_at + LKI_LEASES * sizeof(struct lki_lease_record));
-    g->stride = line_up(g->blocks_at + (size_t)g->granules * g->granule);
+    g->blocks_bytes = (uint64_t)g->granules * g->granule;
+    g->stride = line_up(g->blocks_at + g->blocks_bytes);
 }
 
 int lki_geometry_make(struct lki_geometry *g, const uint64_t params[LKI_PARAMS],

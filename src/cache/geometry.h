@@ -44,7 +44,8 @@ struct lki_geometry {
     uint64_t ttl_ns;      /* LK_TTL_NEVER or the default */
     bool checksum;
     size_t buckets_at, links_at, bitmap_at, ghost_at, leases_at, blocks_at;
-    size_t stride; /* bytes of a shard */
+    uint64_t blocks_bytes; /* of the granules of a shard */
+    size_t stride;         /* bytes of a shard */
 };
 
 /* Fill in the defaults of `options` and turn it into a segment's parameters.

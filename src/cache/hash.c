@@ -1,4 +1,4 @@
-/* hash.c - SipHash-1-3. */
+/* hash.c - SipHash-1-3, and NH for short keys. */
 #include "cache/hash.h"
 
 #include <string.h>
@@ -11,16 +11,36 @@ static inline uint64_t few_bytes(const unsigned char *p, size_t n)
     return word;
 }
 
-uint64_t lki_hash(const uint64_t key[2], const void *bytes, size_t size)
+static uint64_t siphash(const uint64_t key[2], const void *bytes, size_t size)
 {
-    if (size >= 8)
-        return lki_hash_inline(key, bytes, size);
-    return lki_sip_finish(lki_sip_start(key), few_bytes(bytes, size), size);
+    const unsigned char *p = bytes;
+    struct lki_sip v = lki_sip_start(key);
+    size_t left = size;
+    for (; left >= 8; left -= 8, p += 8)
+        v = lki_sip_compress(v, lki_hash_word(p));
+    return lki_sip_finish(v, few_bytes(p, left), size);
 }
 
-void lki_hash_begin(struct lki_hasher *h, const uint64_t key[2])
+void lki_hash_key_make(struct lki_hash_key *key, const uint64_t secret[2])
 {
-    struct lki_sip v = lki_sip_start(key);
+    memcpy(key->sip, secret, sizeof key->sip);
+    for (unsigned char i = 0; i < 6; i++)
+        key->word[i] = siphash(secret, &i, 1);
+}
+
+uint64_t lki_hash(const struct lki_hash_key *key, const void *bytes, size_t size)
+{
+    if (size > LKI_HASH_SHORT)
+        return siphash(key->sip, bytes, size);
+    if (size >= 8)
+        return lki_hash_short(key, bytes, size);
+    const uint64_t w[4] = {few_bytes(bytes, size)};
+    return lki_hash_words(key, w, size);
+}
+
+void lki_hash_begin(struct lki_hasher *h, const struct lki_hash_key *key)
+{
+    struct lki_sip v = lki_sip_start(key->sip);
     *h = (struct lki_hasher){.v = {v.a, v.b, v.c, v.d}};
 }
 

@@ -53,7 +53,7 @@ void lki_find_prefetch_entry(const struct lki_shard *s, uint64_t hash)
     const struct lki_bucket *b = &lki_buckets(s)[lki_hash_bucket(hash, s->geometry->buckets)];
     for (uint32_t mask = lki_scan(b->word, lki_hash_tag(hash)); mask != 0; mask &= mask - 1) {
         /* [index.9] relaxed: a guess that decides nothing. */
-        uint64_t word = lk_load_rlx_u64(&b->word[__builtin_ctz(mask)]);
+        uint64_t word = lk_load_rlx_u64(&b->word[lki_scan_first(mask)]);
         if (lki_word_block(word) >= s->geometry->granules)
             continue;
         const char *entry = lki_block(s, lki_word_block(word));

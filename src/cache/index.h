@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) enum lki_search lki_find_inline(
         /* Without branches: which slot it will be cannot be predicted, and a wrong prediction here
          * would wait for the bucket's cache line. */
         for (uint32_t mask = lki_scan(b->word, tag); mask != 0; mask &= mask - 1) {
-            uint32_t i = (uint32_t)__builtin_ctz(mask);
+            uint32_t i = lki_scan_first(mask);
             enum lki_search rc = lki_look_at(s, &b->word[i], key, found);
             if (rc == LKI_ABSENT)
                 continue;

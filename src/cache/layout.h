@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cache/geometry.h"
+#include "cache/hash.h"
 #include "shm/segment.h"
 
 /* A queue of slots, linked by struct lki_link.  Ends are slot + 1; 0 = none.  New ones come in at
@@ -104,7 +105,8 @@ enum lki_counter {
 struct lk_cache {
     struct lki_segment segment;
     struct lki_geometry geometry;
-    uint64_t key[2]; /* of the hash */
+    struct lki_hash_key key;
+    bool get_short; /* entries have no checksum, and frequencies can be stored */
     uint64_t lock_timeout_ns;
     uint32_t flags;
 };

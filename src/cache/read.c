@@ -12,7 +12,7 @@ int lki_key_make(const struct lk_cache *c, struct lki_key *key, const void *byte
 {
     if (bytes == NULL || size == 0 || size > LK_CACHE_KEY_MAX)
         return EINVAL;
-    *key = (struct lki_key){bytes, size, lki_hash(c->key, bytes, size)};
+    *key = (struct lki_key){bytes, size, lki_hash(&c->key, bytes, size)};
     return 0;
 }
 
@@ -134,18 +134,20 @@ static inline __attribute__((always_inline)) bool get_short(const lk_cache *c, c
                                                             size_t capacity, size_t *size)
 {
     const struct lki_geometry *g = &c->geometry;
-    uint64_t hash = lki_hash_inline(c->key, key, key_size);
+    uint64_t hash = key_size <= LKI_HASH_SHORT ? lki_hash_short(&c->key, key, key_size)
+                                               : lki_hash(&c->key, key, key_size);
     struct lki_shard s = lki_shard_at(c, lki_hash_shard(hash, g->shards));
     struct lki_bucket *b = &lki_buckets(&s)[lki_hash_bucket(hash, g->buckets)];
     uint32_t mask = lki_scan(b->word, lki_hash_tag(hash));
     if (mask == 0)
         return false;
-    uint32_t way = (uint32_t)__builtin_ctz(mask);
+    uint32_t way = lki_scan_first(mask);
     uint64_t word = lki_word_acquire(&b->word[way]);
     uint32_t block = lki_word_block(word);
     if (block >= g->granules)
         return false;
-    const struct lki_entry *e = lki_entry_at(&s, block);
+    uint64_t offset = (uint64_t)block * g->granule;
+    const struct lki_entry *e = (const void *)(s.base + g->blocks_at + offset);
     /* [read.1] acquire, pairs with [entry.6]: as [entry.1]. */
     uint64_t version = lk_load_acq_u64(&e->version);
     /* [read.2] relaxed: as [entry.7]. */
@@ -156,35 +158,41 @@ static inline __attribute__((always_inline)) bool get_short(const lk_cache *c, c
     size_t value_size = (size_t)(shape >> 32);
     if ((shape & LKI_SHAPE_PLAIN) != key_size || expire_ns != 0 || version == 0 ||
         (version >> LKI_VERSION_SHIFT & 0xffff) != lki_word_version(word) ||
-        value_size > capacity ||
-        sizeof *e + key_size + value_size > (uint64_t)(g->granules - block) * g->granule ||
-        !lki_copy_equal(bytes, key, key_size))
+        value_size > capacity || offset + sizeof *e + key_size + value_size > g->blocks_bytes ||
+        !lki_copy_equal_words(bytes, key, key_size))
         return false;
-    lki_copy_out(buf, bytes + key_size, value_size);
-    struct lki_view view = {.version = version};
-    if (!lki_view_holds(&s, &b->word[way], word, &view))
+    lki_copy_out_inline(buf, bytes + key_size, value_size);
+    if (!lki_entry_holds(&b->word[way], word, e, version))
         return false;
     lki_frequency_raise(&b->frequency[way]);
     *size = value_size;
     return true;
 }
 
-int lk_cache_get(lk_cache *c, const void *key, size_t key_size, void *buf, size_t capacity,
-                 size_t *size)
+static __attribute__((noinline)) int get_any(lk_cache *c, const void *key, size_t key_size,
+                                             void *buf, size_t capacity, size_t *size)
 {
     struct lki_read read;
-    if (key != NULL && buf != NULL && key_size >= SHORT_KEY_MIN && key_size <= SHORT_KEY_MAX &&
-        !c->geometry.checksum && c->segment.writable &&
-        get_short(c, key, key_size, buf, capacity, size)) {
-        lki_read_count(c, 0);
-        return 0;
-    }
     read.buf = buf;
     read.capacity = capacity;
     int rc = get(c, key, key_size, &read);
     if (rc == 0 || rc == ENOBUFS)
         *size = read.entry.size;
     return rc;
+}
+
+int lk_cache_get(lk_cache *c, const void *key, size_t key_size, void *buf, size_t capacity,
+                 size_t *size)
+{
+    if (key == NULL || buf == NULL || key_size < SHORT_KEY_MIN || key_size > SHORT_KEY_MAX ||
+        !c->get_short || !get_short(c, key, key_size, buf, capacity, size))
+        return get_any(c, key, key_size, buf, capacity, size);
+    struct lki_self *self = lki_attached(c->segment.presence);
+    if (__builtin_expect(self != NULL, 1))
+        lki_count(self, LKI_HITS, 1);
+    else
+        lki_read_count(c, 0);
+    return 0;
 }
 
 /* The keys of a batch are hashed and their lines asked for before the first is looked up. */

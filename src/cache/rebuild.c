@@ -111,8 +111,8 @@ static bool may_have_twin(const struct rebuild_entry *e)
         if (lki_scan(lki_buckets(e->s)[at].word, tag) != 0)
             return true;
     }
-    uint32_t before = (1u << e->slot % LKI_BUCKET_SLOTS) - 1;
-    return (lki_scan(lki_buckets(e->s)[end].word, tag) & before) != 0;
+    uint32_t mask = lki_scan(lki_buckets(e->s)[end].word, tag);
+    return mask != 0 && lki_scan_first(mask) < e->slot % LKI_BUCKET_SLOTS;
 }
 
 /* Nothing that a death leaves behind fails here; a damaged or hostile segment may. */

@@ -173,7 +173,7 @@ static void check_search(struct verify *v, uint32_t slot, uint64_t word,
     struct lki_found found;
     struct lki_key key = {v->bytes, view->key_size, 0};
     lki_view_copy_key(&v->copy, view, v->bytes);
-    key.hash = lki_hash(v->cache->key, key.bytes, key.size);
+    key.hash = lki_hash(&v->cache->key, key.bytes, key.size);
     if (lki_hash_tag(key.hash) != lki_word_tag(word))
         SLOT_PROBLEM(v, slot, "the tag is not its key's");
     else if (lki_hash_shard(key.hash, v->copy.geometry->shards) != v->copy.index)

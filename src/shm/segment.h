@@ -15,7 +15,7 @@
 #include "life/presence.h"
 
 enum lki_kind { LKI_KIND_MEMORY = 1, LKI_KIND_CACHE = 2 };
-enum { LKI_PARAMS = 8, LKI_LAYOUT_VERSION = 1 };
+enum { LKI_PARAMS = 8, LKI_LAYOUT_VERSION = 2 };
 
 #define LKI_MAGIC 0x79656b686374616cull /* "latchkey" in memory order */
 

@@ -52,8 +52,9 @@ uint32_t fuzz_images_count(void)
 static void fix_hash_key(lk_cache *c)
 {
     struct lki_header *h = (struct lki_header *)(void *)c->segment.base;
-    h->key[0] = c->key[0] = c->segment.header.key[0] = 0x0706050403020100u;
-    h->key[1] = c->key[1] = c->segment.header.key[1] = 0x0f0e0d0c0b0a0908u;
+    h->key[0] = c->segment.header.key[0] = 0x0706050403020100u;
+    h->key[1] = c->segment.header.key[1] = 0x0f0e0d0c0b0a0908u;
+    lki_hash_key_make(&c->key, h->key);
 }
 
 static void fill(lk_cache *c, const struct shape *shape, struct fuzz_random *r)

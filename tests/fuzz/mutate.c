@@ -187,9 +187,11 @@ struct place {
 static struct place place_of(const struct fuzz_image *image, const char *key, size_t size)
 {
     struct lki_header h;
+    struct lki_hash_key hash_key;
     struct place p;
     memcpy(&h, image->bytes, sizeof h);
-    p.hash = lki_hash(h.key, key, size);
+    lki_hash_key_make(&hash_key, h.key);
+    p.hash = lki_hash(&hash_key, key, size);
     p.shard = lki_hash_shard(p.hash, image->geometry.shards);
     p.bucket = lki_hash_bucket(p.hash, image->geometry.buckets);
     p.shard_at = image->body_at + p.shard * image->geometry.stride;

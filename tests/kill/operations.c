@@ -237,7 +237,7 @@ static unsigned passing;
 static uint32_t bucket_of(const lk_cache *c, unsigned i)
 {
     const char *key = picture_key(i);
-    return lki_hash_bucket(lki_hash(c->key, key, strlen(key)), c->geometry.buckets);
+    return lki_hash_bucket(lki_hash(&c->key, key, strlen(key)), c->geometry.buckets);
 }
 
 /* The bucket that most keys belong to. */

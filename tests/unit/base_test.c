@@ -1,6 +1,7 @@
 /* The floor under everything: hash, checksum, copying, in the form that this build uses. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -60,34 +61,131 @@ static void require_hash(uint64_t got, uint64_t want, size_t size)
 }
 
 /* The reference above against the vector of the paper's appendix A (2 and 4 rounds), then the
- * library (1 and 3 rounds) against the reference. */
-T_TEST(hash_is_siphash_1_3)
+ * library, for long keys, against the reference (1 and 3 rounds). */
+T_TEST(hash_of_a_long_key_is_siphash_1_3)
 {
     unsigned char in[700];
     for (size_t i = 0; i < sizeof in; i++)
         in[i] = (unsigned char)i;
     require_hash(siphash(2, 4, paper_key, in, 15), 0xa129ca6149be45e5u, 15);
-    static const uint64_t zero[2];
-    require_hash(lki_hash(zero, "", 0), 0xd1fba762150c532cu, 0);
-    for (size_t n = 0; n < sizeof in - 8; n++) {
+    struct lki_hash_key key;
+    lki_hash_key_make(&key, paper_key);
+    for (size_t n = LKI_HASH_SHORT + 1; n < sizeof in - 8; n++) {
         for (size_t shift = 0; shift < 8; shift++)
-            require_hash(lki_hash(paper_key, in + shift, n),
-                         siphash(1, 3, paper_key, in + shift, n), n);
+            require_hash(lki_hash(&key, in + shift, n), siphash(1, 3, paper_key, in + shift, n), n);
     }
+}
+
+/* NH as the paper has it, with words of 64 bits and sums of 128, written out in halves of 32 bits;
+ * then the fold. */
+struct wide {
+    uint64_t low, high;
+};
+
+static struct wide wide_product(uint64_t a, uint64_t b)
+{
+    uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    uint64_t middle = a1 * b0 + (a0 * b0 >> 32);
+    uint64_t carry = (uint32_t)middle + a0 * b1;
+    return (struct wide){a * b, a1 * b1 + (middle >> 32) + (carry >> 32)};
+}
+
+static struct wide wide_sum(struct wide a, struct wide b)
+{
+    uint64_t low = a.low + b.low;
+    return (struct wide){low, a.high + b.high + (low < a.low)};
+}
+
+static uint64_t short_hash(const struct lki_hash_key *key, const unsigned char *in, size_t n)
+{
+    unsigned char bytes[LKI_HASH_SHORT] = {0};
+    uint64_t w[4] = {0};
+    if (n >= 16) {
+        memcpy(bytes, in, 16);
+        memcpy(bytes + 16, in + n - 16, 16);
+    } else if (n >= 8) {
+        for (size_t i = 0; i < 4; i++)
+            memcpy(bytes + 8 * i, i < 2 ? in : in + n - 8, 8);
+    } else {
+        memcpy(bytes, in, n);
+    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        w[i / 8] |= (uint64_t)bytes[i] << 8 * (i % 8);
+    struct wide nh = wide_sum(wide_product(w[0] + key->word[0], w[1] + key->word[1]),
+                              wide_product(w[2] + key->word[2], w[3] + key->word[3]));
+    nh = wide_sum(nh, (struct wide){n, 0});
+    struct wide fold = wide_product(nh.low ^ key->word[4], nh.high ^ key->word[5]);
+    return fold.low ^ fold.high;
+}
+
+T_TEST(hash_of_a_short_key_is_nh_folded)
+{
+    struct lki_hash_key key;
+    unsigned char in[LKI_HASH_SHORT + 8];
+    lki_hash_key_make(&key, paper_key);
+    for (unsigned char i = 0; i < 6; i++)
+        require_hash(key.word[i], siphash(1, 3, paper_key, &i, 1), 1);
+    for (unsigned round = 0; round < 50; round++) {
+        for (size_t i = 0; i < sizeof in; i++)
+            in[i] = (unsigned char)(round == 0 ? 0xff : i * 37 + round * 101);
+        for (size_t n = 0; n <= LKI_HASH_SHORT; n++)
+            require_hash(lki_hash(&key, in + round % 8, n), short_hash(&key, in + round % 8, n), n);
+    }
+}
+
+/* Keys as people make them spread like random ones: of 2^16 buckets that get 2^16 keys, 36.8 % stay
+ * empty, within six deviations, and no tag or shard is preferred. */
+static void require_spread(const char *format, uint64_t step)
+{
+    enum { KEYS = 1 << 16 };
+    static unsigned char bucket[KEYS], tag[KEYS];
+    unsigned shard[64] = {0}, empty = 0, tags_empty = 0;
+    struct lki_hash_key key;
+    memset(bucket, 0, sizeof bucket);
+    memset(tag, 0, sizeof tag);
+    lki_hash_key_make(&key, paper_key);
+    for (uint64_t i = 0; i < KEYS; i++) {
+        char text[40];
+        int n = snprintf(text, sizeof text, format, (unsigned long long)(i * step));
+        T_REQUIRE(n > 0 && n <= LKI_HASH_SHORT);
+        uint64_t hash = lki_hash(&key, text, (size_t)n);
+        bucket[lki_hash_bucket(hash, KEYS)] = 1;
+        tag[lki_hash_tag(hash)] = 1;
+        shard[lki_hash_shard(hash, 64)]++;
+    }
+    for (size_t i = 0; i < KEYS; i++) {
+        empty += bucket[i] == 0;
+        tags_empty += tag[i] == 0;
+    }
+    T_REQUIRE(empty > 24109 - 600 && empty < 24109 + 600);
+    T_REQUIRE(tags_empty > 24109 - 600 && tags_empty < 24109 + 600);
+    for (size_t i = 0; i < 64; i++)
+        T_REQUIRE(shard[i] > 1024 - 192 && shard[i] < 1024 + 192);
+}
+
+T_TEST(hashes_of_similar_keys_spread)
+{
+    require_spread("%llu", 1);
+    require_spread("key:%016llx", 1);
+    require_spread("%016llx", (uint64_t)1 << 32);
+    require_spread("user:%08llu:session", 10);
+    require_spread("a/b/c/%020llu.html", 1);
 }
 
 /* In pieces, however cut. */
 T_TEST(hash_in_pieces_is_the_hash_of_the_whole)
 {
+    struct lki_hash_key key;
     unsigned char in[70];
+    lki_hash_key_make(&key, paper_key);
     for (size_t i = 0; i < sizeof in; i++)
         in[i] = (unsigned char)(i * 37);
-    for (size_t n = 0; n <= sizeof in; n++) {
-        uint64_t want = lki_hash(paper_key, in, n);
+    for (size_t n = LKI_HASH_SHORT + 1; n <= sizeof in; n++) {
+        uint64_t want = lki_hash(&key, in, n);
         for (size_t a = 0; a <= n; a++) {
             for (size_t b = a; b <= n; b++) {
                 struct lki_hasher h;
-                lki_hash_begin(&h, paper_key);
+                lki_hash_begin(&h, &key);
                 lki_hash_add(&h, in, a);
                 lki_hash_add(&h, in + a, b - a);
                 lki_hash_add(&h, in + b, n - b);
@@ -100,14 +198,18 @@ T_TEST(hash_in_pieces_is_the_hash_of_the_whole)
 /* A key is never read beyond its end. */
 T_TEST(hash_reads_nothing_beyond_the_key)
 {
+    struct lki_hash_key key;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     unsigned char *two =
         mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     T_REQUIRE(two != MAP_FAILED);
     T_REQUIRE_EQ(mprotect(two + page, page, PROT_NONE), 0);
+    lki_hash_key_make(&key, paper_key);
     for (size_t n = 0; n < 100; n++)
-        require_hash(lki_hash(paper_key, two + page - n, n),
-                     siphash(1, 3, paper_key, two + page - n, n), n);
+        require_hash(lki_hash(&key, two + page - n, n),
+                     n > LKI_HASH_SHORT ? siphash(1, 3, paper_key, two + page - n, n)
+                                        : short_hash(&key, two + page - n, n),
+                     n);
 }
 
 /* Parts of a hash lie within their ranges, at the ends too. */
@@ -202,6 +304,10 @@ T_TEST(copying_stays_inside)
     T_REQUIRE_EQ(mprotect(two + 2 * page, page, PROT_NONE), 0);
     for (size_t n = 0; n <= 1500; n++) {
         lki_copy_out(other, two + 2 * page - n, n);
+        lki_copy_out_inline(other, two + 2 * page - n, n);
+        lki_copy_out_inline(two + page, other, n);
+        T_REQUIRE(n < 8 || lki_copy_equal_words(two + 2 * page - n, other, n));
+        T_REQUIRE(n < 8 || lki_copy_equal_words(two + page, other, n));
         lki_copy_in(two + 2 * page - n, other, n);
         lki_copy_out(two + page, other, n);
         T_REQUIRE(lki_copy_equal(two + 2 * page - n, other, n));
@@ -218,7 +324,12 @@ T_TEST(scanning_finds_each_tag)
             for (unsigned i = 0; i < 8; i++)
                 words[i] = (mask >> i & 1 || i == 7 ? tag : tag ^ 1u << (i * 2)) << 48 |
                            0x0000fedcba987654u;
-            T_REQUIRE_EQ(lki_scan(words, tag), mask);
+            uint32_t found = lki_scan(words, tag);
+            for (unsigned left = mask; left != 0; left &= left - 1, found &= found - 1) {
+                T_REQUIRE(found != 0);
+                T_REQUIRE_EQ(lki_scan_first(found), (unsigned)__builtin_ctz(left));
+            }
+            T_REQUIRE_EQ(found, 0);
         }
     }
 }

@@ -140,8 +140,12 @@ static int store_over(struct lki_section *x, const struct lki_change *change, st
     struct lki_shard_head *head = lki_head(s);
     struct lki_run runs[LKI_RUNS_MAX];
     uint32_t freed = lki_view_granules(s, &old->view);
-    (void)make_room(x, change->granules, freed, 0, old->slot);
-    uint32_t count = find_room(x, change, freed, old->slot, runs);
+    uint32_t count = 1;
+    bool alike = freed == change->granules && head->used <= s->geometry->capacity;
+    if (!alike || !lki_room_take_next(s, freed, &runs[0])) {
+        (void)make_room(x, change->granules, freed, 0, old->slot);
+        count = find_room(x, change, freed, old->slot, runs);
+    }
     if (count == 0) {
         /* Only the old entry is left and is in the way: the key is absent until the new one is
          * in. */
@@ -150,9 +154,11 @@ static int store_over(struct lki_section *x, const struct lki_change *change, st
     }
     uint32_t granules = granules_of(runs, count);
     lki_slot_publish(s, old->slot, write_entry(x, change, old->view.distance, runs, count));
-    lki_queue_resize(s, old->slot, freed, granules);
     lki_room_give_all(s, &old->view, freed);
-    set_counts(s, head->entries, head->used - freed + granules);
+    if (granules != freed) { /* most often not, and the queue's link is in a line of its own */
+        lki_queue_resize(s, old->slot, freed, granules);
+        set_counts(s, head->entries, head->used - freed + granules);
+    }
     lki_slot_used(old);
     return 0;
 }

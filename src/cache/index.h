@@ -101,6 +101,18 @@ static inline __attribute__((always_inline)) enum lki_search lki_find_inline(
     return LKI_ABSENT;
 }
 
+/* For the holder of the lock: is what was found before it was taken still so?  If so, its expiry is
+ * read again, which alone may have changed. */
+static inline bool lki_found_holds(const struct lki_shard *s, struct lki_found *found)
+{
+    const struct lki_entry *e = lki_entry_at(s, found->view.block);
+    if (!lki_entry_holds(&found->bucket->word[found->way], found->word, e, found->view.version))
+        return false;
+    /* [index.13] relaxed: the lock orders it. */
+    found->view.expire_ns = lk_load_rlx_u64(&e->expire_ns);
+    return true;
+}
+
 /* Ask for the cache lines that lki_find() will want: first the bucket, later the entry. */
 void lki_find_prefetch_bucket(const struct lki_shard *s, uint64_t hash);
 void lki_find_prefetch_entry(const struct lki_shard *s, uint64_t hash);

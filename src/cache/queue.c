@@ -68,8 +68,7 @@ void lki_queue_remove(const struct lki_shard *s, uint32_t slot, uint32_t granule
 
 void lki_queue_resize(const struct lki_shard *s, uint32_t slot, uint32_t was, uint32_t is)
 {
-    if (is != was) /* most often not, and the link is in a cache line of its own */
-        lki_head(s)->queues[lki_queue_of(s, slot)].granules += is - was;
+    lki_head(s)->queues[lki_queue_of(s, slot)].granules += is - was;
 }
 
 static uint8_t frequency_of(const struct lki_shard *s, uint32_t slot)

@@ -47,9 +47,25 @@ bool lki_room_take(const struct lki_shard *s, struct lki_run run)
     return true;
 }
 
+bool lki_room_take_next(const struct lki_shard *s, uint32_t granules, struct lki_run *run)
+{
+    struct lki_shard_head *head = lki_head(s);
+    uint32_t cursor = head->cursor;
+    if (cursor >= s->geometry->granules || !take_in_word(s, cursor, granules))
+        return false;
+    *run = (struct lki_run){cursor, granules};
+    head->cursor = cursor + granules;
+    return true;
+}
+
 void lki_room_give(const struct lki_shard *s, struct lki_run run)
 {
     uint64_t *bitmap = lki_bitmap(s);
+    uint32_t bit = run.first % 64;
+    if (run.count <= 64 - bit) {
+        bitmap[run.first / 64] &= ~((~(uint64_t)0 >> (64 - run.count)) << bit);
+        return;
+    }
     uint32_t last = (run.first + run.count - 1) / 64;
     for (uint32_t w = run.first / 64; w <= last; w++)
         bitmap[w] &= ~mask_in_word(run, w);
@@ -185,12 +201,10 @@ uint32_t lki_room_find(const struct lki_shard *s, const struct lki_change *chang
     uint32_t cursor = head->cursor < g->granules ? head->cursor : 0;
     uint32_t budget = SEARCH_WORDS;
     uint32_t count = 1;
-    struct best best = {.count = 0};
-    if (take_in_word(s, cursor, want)) { /* so it is after a like entry was freed */
-        runs[0] = (struct lki_run){cursor, want};
-        head->cursor = cursor + want;
+    struct best best;
+    best.count = 0;
+    if (lki_room_take_next(s, want, &runs[0]))
         return 1;
-    }
     if (search(s, cursor, g->granules, want, &best, &budget) ||
         search(s, 0, cursor, want, &best, &budget))
         runs[0] = best.runs[0];

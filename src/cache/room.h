@@ -21,6 +21,10 @@ void lki_room_prefetch(const struct lki_shard *s);
 /* No granule is taken. */
 void lki_room_clear(const struct lki_shard *s);
 
+/* Take so many granules where the next search would begin, if they are free and in one word of the
+ * bitmap.  So they are after an entry of that size was freed. */
+bool lki_room_take_next(const struct lki_shard *s, uint32_t granules, struct lki_run *run);
+
 /* Find free granules for an entry: one run, or else a few, longest first.  Takes them.
  * Returns how many runs, 0 if there is no such room. */
 uint32_t lki_room_find(const struct lki_shard *s, const struct lki_change *change,

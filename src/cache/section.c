@@ -45,6 +45,22 @@ int lki_section_try(struct lki_section *x, const struct lk_cache *c, uint32_t in
     return rc == EOWNERDEAD ? 0 : rc;
 }
 
+static int wait_for_lock(struct lki_section *x, const struct lk_cache *c, uint32_t *lock)
+{
+    struct lki_wait wait = {0, 0};
+    struct timespec deadline;
+    struct timespec *until = NULL;
+    if (c->lock_timeout_ns != 0) {
+        deadline = lki_timespec(lki_mono_ns() + c->lock_timeout_ns);
+        until = &deadline;
+    }
+    int rc = lki_rmutex_lock(lock, x->self, until, &wait);
+    if (rc == ENOTRECOVERABLE)
+        rc = lki_rmutex_reclaim(lock, x->self);
+    count_wait(x->self, &wait);
+    return rc;
+}
+
 int lki_section_enter(struct lki_section *x, const struct lk_cache *c, uint32_t index)
 {
     if (!c->segment.writable)
@@ -54,17 +70,8 @@ int lki_section_enter(struct lki_section *x, const struct lk_cache *c, uint32_t 
         return rc;
     x->shard = lki_shard_at(c, index);
     uint32_t *lock = &lki_head(&x->shard)->lock;
-    struct lki_wait wait = {0, 0};
-    struct timespec deadline;
-    struct timespec *until = NULL;
-    if (c->lock_timeout_ns != 0) {
-        deadline = lki_timespec(lki_mono_ns() + c->lock_timeout_ns);
-        until = &deadline;
-    }
-    rc = lki_rmutex_lock(lock, x->self, until, &wait);
-    if (rc == ENOTRECOVERABLE)
-        rc = lki_rmutex_reclaim(lock, x->self);
-    count_wait(x->self, &wait);
+    if (!lki_rmutex_take_free(lock, x->self))
+        rc = wait_for_lock(x, c, lock);
     if (rc != 0 && rc != EOWNERDEAD)
         return rc;
     begin_section(x, rc);

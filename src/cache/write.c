@@ -19,14 +19,22 @@ struct request {
     struct lki_change change;
 };
 
-static int enter_for(struct lki_section *x, const struct lk_cache *c, const struct lki_key *key)
+/* Enter the key's shard and find its entry, expired or not.  Returns what lki_section_enter()
+ * does; inside, *search says the rest.  The entry is looked for first, as a reader does: so it and
+ * the lock come from memory at the same time, and while others are not kept out. */
+static int enter_for(struct lki_section *x, const struct lk_cache *c, const struct lki_key *key,
+                     struct lki_found *found, enum lki_search *search)
 {
     struct lki_shard s = lki_shard_at(c, lki_hash_shard(key->hash, c->geometry.shards));
-    /* All these are on their way at once, and before the lock is held rather than after. */
     lk_prefetch_write(lki_head(&s));
-    lki_find_prefetch_bucket(&s, key->hash);
-    lki_find_prefetch_entry(&s, key->hash);
-    return lki_section_enter(x, c, s.index);
+    *search = lki_find(&s, key, found);
+    int rc = lki_section_enter(x, c, s.index);
+    if (rc != 0)
+        return rc;
+    lki_room_prefetch(&s);
+    if (*search != LKI_FOUND || !lki_found_holds(&s, found))
+        *search = lki_find(&s, key, found);
+    return 0;
 }
 
 /* Is the store allowed, with `old` (NULL: absent) there? */
@@ -56,13 +64,12 @@ static int store(lk_cache *c, struct request *r, const void *key, size_t key_siz
 {
     struct lki_section x;
     struct lki_found found;
+    enum lki_search search;
     int rc = lki_change_make(c, &r->change, key, key_size, value, value_size);
     if (rc == 0)
-        rc = enter_for(&x, c, &r->change.key);
+        rc = enter_for(&x, c, &r->change.key, &found, &search);
     if (rc != 0)
         return rc;
-    lki_room_prefetch(&x.shard);
-    enum lki_search search = lki_find(&x.shard, &r->change.key, &found);
     rc = search == LKI_UNSTEADY ? EAGAIN : store_in(&x, r, search == LKI_FOUND ? &found : NULL);
     lki_section_leave(&x);
     return rc;
@@ -96,19 +103,18 @@ int lk_cache_cas(lk_cache *c, const void *key, size_t key_size, const void *valu
     return store(c, &r, key, key_size, value, value_size);
 }
 
-/* Enter the key's shard and find its entry, expired or not.  0: inside and found; ENOENT, EAGAIN:
- * inside; otherwise not inside. */
+/* 0: inside and found; ENOENT, EAGAIN: inside; otherwise not inside. */
 static int enter_and_find(struct lki_section *x, lk_cache *c, const void *bytes, size_t size,
                           struct lki_key *key, struct lki_found *found, bool *inside)
 {
+    enum lki_search search;
     *inside = false;
     int rc = lki_key_make(c, key, bytes, size);
     if (rc == 0)
-        rc = enter_for(x, c, key);
+        rc = enter_for(x, c, key, found, &search);
     if (rc != 0)
         return rc;
     *inside = true;
-    enum lki_search search = lki_find(&x->shard, key, found);
     if (search == LKI_UNSTEADY)
         return EAGAIN;
     return search == LKI_FOUND ? 0 : ENOENT;

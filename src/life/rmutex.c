@@ -114,7 +114,7 @@ int lki_rmutex_lock(uint32_t *word, struct lki_self *self, const struct timespec
     uint64_t backstop_ms = BACKSTOP_FIRST_MS;
     bool due = false;   /* the last sleep ended by the backstop */
     uint32_t slept = 0; /* WAITERS once this thread has slept */
-    if (look(word) == 0 && take(word, 0, self->holder))
+    if (look(word) == 0 && lki_rmutex_take_free(word, self))
         return 0;
     if (spin(word, self) == 0)
         return 0;
@@ -165,8 +165,8 @@ int lki_rmutex_unlock(uint32_t *word, struct lki_self *self)
 {
     if ((look(word) & HOLDER) != self->holder)
         return EPERM;
-    /* [rmutex.2] release, pairs with [rmutex.1] [rmutex.7]: the next holder sees this one's writes.
-     * HELD -> FREE, or HELD INCONSISTENT -> LOST. */
+    /* [rmutex.2] release, pairs with [rmutex.1] [rmutex.7] [rmutex.8]: the next holder sees this
+     * one's writes. HELD -> FREE, or HELD INCONSISTENT -> LOST. */
     uint32_t old = lk_and_rel_u32(word, WAITERS | INCONSISTENT);
     if ((old & WAITERS) == 0)
         return 0;

@@ -18,6 +18,15 @@ struct lki_wait {
 int lki_rmutex_lock(uint32_t *word, struct lki_self *self, const struct timespec *deadline,
                     struct lki_wait *wait);
 int lki_rmutex_trylock(uint32_t *word, struct lki_self *self);
+
+/* The mutex, if it is free and nobody ever slept for it. */
+static inline bool lki_rmutex_take_free(uint32_t *word, const struct lki_self *self)
+{
+    uint32_t expected = 0;
+    /* [rmutex.8] acquire, pairs with [rmutex.2]: as [rmutex.1].  FREE -> HELD. */
+    return lk_cas_acq_u32(word, &expected, self->holder);
+}
+
 int lki_rmutex_consistent(uint32_t *word, struct lki_self *self);
 int lki_rmutex_unlock(uint32_t *word, struct lki_self *self);
 

@@ -2,9 +2,16 @@
 #ifndef LATCHKEY_LATCHKEY_H
 #define LATCHKEY_LATCHKEY_H
 
+#include "latchkey/barrier.h"
 #include "latchkey/cache.h"
+#include "latchkey/cond.h"
 #include "latchkey/err.h"
+#include "latchkey/mutex.h"
+#include "latchkey/once.h"
 #include "latchkey/rmutex.h"
+#include "latchkey/rwlock.h"
 #include "latchkey/seg.h"
+#include "latchkey/sem.h"
+#include "latchkey/seqlock.h"
 
 #endif

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <stddef.h>
-#include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -54,5 +53,24 @@ int lki_futex_wake(const uint32_t *word, int n)
 {
     LK_KILLPOINT();
     long rc = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+    return rc > 0 ? (int)rc : 0;
+}
+
+int lki_futex_sleep(const uint32_t *word, uint32_t value, bool shared,
+                    const struct lki_deadline *until)
+{
+    LK_KILLPOINT();
+    int op = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
+    if (until->clock == CLOCK_REALTIME)
+        op |= FUTEX_CLOCK_REALTIME;
+    long rc = syscall(SYS_futex, word, op, value, until->at, NULL, FUTEX_BITSET_MATCH_ANY);
+    return rc == 0 ? 0 : errno;
+}
+
+int lki_futex_rouse(const uint32_t *word, int n, bool shared)
+{
+    LK_KILLPOINT();
+    long rc = syscall(SYS_futex, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n, NULL,
+                      NULL, 0);
     return rc > 0 ? (int)rc : 0;
 }

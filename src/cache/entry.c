@@ -2,7 +2,7 @@
  *
  * Reader                                     Writer (shard locked)
  *   [entry.1] acquire: version, not 0          (the slot's old word is gone or replaced)
- *   copy, relaxed                              [entry.4] version = 0
+ *   copy, relaxed                              [entry.4] release: version = 0
  *   [entry.2] acquire fence                    [entry.5] release fence
  *   [index.1] word and [entry.3] version       bytes, relaxed
  *             as they were                     [entry.6] release: version;  [index.2] release: word
@@ -178,10 +178,12 @@ void lki_entry_write(const struct lki_shard *s, const struct lki_run *runs, uint
     struct writing w = {.s = s, .run = runs, .offset = LKI_ENTRY_HEADER};
     uint64_t shape = (uint64_t)source->value_size << 32 | (uint64_t)(run_count - 1) << 24 |
                      (uint64_t)source->distance << 16 | source->key_size;
-    /* [entry.4] relaxed: ordered before the bytes by the fence. */
-    lk_store_rlx_u64(&e->version, 0);
-    /* [entry.5] release fence, pairs with [entry.2]: the slot word's change and version 0 come
-     * before the bytes.  No operation can do it: the bytes are many plain words. */
+    /* [entry.4] release, pairs with [entry.1] [read.1]: who sees version 0 sees that the slot word
+     * which led here is gone, and does not call its key absent.  Ordered before the bytes by the
+     * fence. */
+    lk_store_rel_u64(&e->version, 0);
+    /* [entry.5] release fence, pairs with [entry.2] [index.14]: the slot word's change and version
+     * 0 come before the bytes.  No operation can do it: the bytes are many plain words. */
     lk_fence_rel();
     /* [entry.10] relaxed: published by [entry.6]. */
     lk_store_rlx_u64(&e->expire_ns, source->expire_ns);

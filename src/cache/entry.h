@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) bool lki_view_load(const struct lki
     if (block >= g->granules)
         return false;
     const struct lki_entry *e = lki_entry_at(s, block);
-    /* [entry.1] acquire, pairs with [entry.6]: the bytes of this version are visible. */
+    /* [entry.1] acquire, pairs with [entry.4] [entry.6]: the bytes of this version are visible. */
     uint64_t version = lk_load_acq_u64(&e->version);
     /* [entry.7] relaxed: checked by [entry.3] like the bytes. */
     view->expire_ns = lk_load_rlx_u64(&e->expire_ns);

@@ -22,6 +22,9 @@ enum lki_search lki_look_again(const struct lki_shard *s, const uint64_t *slot_w
                                const struct lki_key *key, struct lki_found *found)
 {
     for (int i = 0; i < FIND_TRIES; i++) {
+        /* [index.14] acquire fence, pairs with [entry.5]: whoever's bytes made us say no, the slot
+         * word's change that came before them is seen below. */
+        lk_fence_acq();
         uint64_t again = lki_word_acquire(slot_word);
         if (again == word)
             return LKI_ABSENT; /* another key of this tag, or a word that leads nowhere */

@@ -148,7 +148,7 @@ static inline __attribute__((always_inline)) bool get_short(const lk_cache *c, c
         return false;
     uint64_t offset = (uint64_t)block * g->granule;
     const struct lki_entry *e = (const void *)(s.base + g->blocks_at + offset);
-    /* [read.1] acquire, pairs with [entry.6]: as [entry.1]. */
+    /* [read.1] acquire, pairs with [entry.4] [entry.6]: as [entry.1]. */
     uint64_t version = lk_load_acq_u64(&e->version);
     /* [read.2] relaxed: as [entry.7]. */
     uint64_t expire_ns = lk_load_rlx_u64(&e->expire_ns);

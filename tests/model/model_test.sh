@@ -1,74 +1,92 @@
 #!/bin/sh
-# The shipped sources under the checker: every run explores to the end without an error, and every
-# mutant of the sources that MODEL.mutants lists ("file: sed command") is found by one of the runs.
-# usage: model_test.sh LK [MODEL.c...]
+# The shipped sources under the checker: every run that a model's comment asks for explores to the end
+# without an error.
+#
+# usage: model_test.sh [--campaign] [--find] [--root DIR] LK MODEL.c...
+#     --campaign   the runs of the long form, not those of the short one
+#     --find       for mutants: the sources hold an error; stop at the run that finds it.
+#                  Exit 0 found, 1 not found, 2 the sources do not compile
+#     --root DIR   the tree whose src and include are compiled (default: this one)
+# $MODEL_OBJECTS, if set, is a directory where compiled sources stay for the next call.
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+form=Run find=no
+while :; do
+    case $1 in
+    --campaign) form=Campaign ;;
+    --find) find=yes ;;
+    --root) root=$2 && shift ;;
+    *) break ;;
+    esac
+    shift
+done
 lk=$1
 shift
-here=$(dirname "$0")
-root=$(cd "$here/../.." && pwd)
-[ $# -gt 0 ] || set -- "$here"/*_model.c
-work=$(mktemp -d) || exit 1
+work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 passed=0 failed=0
 
-ok() { passed=$((passed + 1)); echo "ok $*"; }
-fail() { failed=$((failed + 1)); echo "FAIL $*"; }
+# Objects depend on the headers: a directory for each state of them.
+headers=$(cd "$root" && find src include -name '*.h' -exec cat {} + | cat - "$here"/*.h | sha256sum)
+MODEL_OBJECTS=${MODEL_OBJECTS:-$work}/$(echo "$headers" | cut -c1-16)
+export MODEL_OBJECTS
+mkdir -p "$MODEL_OBJECTS" || exit 2
 
-# explore MODEL RUN SOURCE...: leaves the answer in $json, the exit code in $code.
-explore() {
-    model=$1 options='' flags=''
-    for word in $2; do
-        case $word in -D*) flags="$flags $word" ;; *) options="$options $word" ;; esac
+# "@cache" in a list of sources is all that a cache of one shard needs.
+sources_of() {
+    for word in $(sed -n 's/^ \* Sources: //p' "$1"); do
+        case $word in
+        @cache) (cd "$root" && ls src/cache/*.c src/life/presence.c src/life/rmutex.c \
+                 src/base/copy.c src/base/crc32c.c src/base/error.c |
+                 grep -v -e cache/cache.c -e cache/stat.c -e cache/each.c) ;;
+        *) echo "$word" ;;
+        esac
     done
-    shift 2
-    # $options and $flags are split into words on purpose.
-    json=$(timeout 300 "$lk" check --json --quiet --time 200 $options "$model" "$@" -- \
-           $flags \
-           -I"$root/src" -I"$root/include" -I"$root/tests/model" -DLK_BUILD_MODEL=1 \
-           -D__builtin_ia32_pause=lk_check_relax -include latchkey/check.h 2>&1)
+}
+
+# explore MODEL RUN: leaves the answer in $json, the exit code in $code.
+explore() {
+    model=$1 options='' MODEL_FLAGS=''
+    for word in $2; do
+        case $word in -D*) MODEL_FLAGS="$MODEL_FLAGS $word" ;; *) options="$options $word" ;; esac
+    done
+    export MODEL_FLAGS
+    set --
+    for s in $(sources_of "$model"); do set -- "$@" "$root/$s"; done
+    # $options is split into words on purpose.
+    json=$("$lk" check --cc "$here/cc_once" --json --quiet --time "$limit" $options "$model" "$@" -- \
+           -I"$root/src" -I"$root/include" -I"$here" -DLK_BUILD_MODEL=1 -D_GNU_SOURCE \
+           -include kernel.h 2>"$work/stderr")
     code=$?
 }
 
 value() { printf %s "$json" | sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p"; }
+errors() { printf %s "$json" | grep -o '"kind": "[a-z-]*", "place": "[^"]*"' | head -1; }
 
+limit=200
+[ "$form" = Campaign ] && limit=${MODEL_LIMIT:-14400}
 for model; do
     name=$(basename "$model" .c)
-    sources=$(sed -n 's/^ \* Sources: //p' "$model")
-    sed -n 's/^ \* Run: *//p' "$model" > "$work/runs"
-    cat "${model%.c}.mutants" > "$work/mutants"
-    while read -r run; do
-        set --
-        for s in $sources; do set -- "$@" "$root/$s"; done
-        explore "$model" "$run" "$@"
-        if [ $code -eq 0 ]; then
-            ok "$name $run: $(value complete) executions, $(value blocked) blocked," \
-               "$(value seconds) s"
-        else
-            fail "$name $run: result $code, $json"
-        fi
-    done < "$work/runs"
-    while IFS= read -r mutant; do
-        file=${mutant%%:*} change=${mutant#*: } killed=''
-        copy=$work/$(basename "$file")
-        sed "$change" "$root/$file" > "$copy"
-        if cmp -s "$copy" "$root/$file"; then
-            fail "$name mutant '$change': changes nothing"
-            continue
-        fi
-        set --
-        for s in $sources; do
-            if [ "$s" = "$file" ]; then set -- "$@" "$copy"; else set -- "$@" "$root/$s"; fi
-        done
-        while read -r run; do
-            explore "$model" "$run" "$@"
-            kind=$(printf %s "$json" | grep -o '"kind": "[a-z-]*"' | head -1)
-            [ $code -eq 1 ] && killed="$run: $kind"
-            [ -z "$killed" ] || break
-        done < "$work/runs"
-        if [ -n "$killed" ]; then ok "$name kills '$change' with $killed"; else
-            fail "$name mutant survives: $change; last answer $json"
-        fi
-    done < "$work/mutants"
+    sed -n "s/^ \* $form: *//p; s/^ \* $form:\$//p" "$model" > "$work/runs"
+    while read -r run <&3; do
+        explore "$model" "$run"
+        case $find,$code in
+        no,0)
+            passed=$((passed + 1))
+            echo "ok $name $run: $(value complete) executions, $(value blocked) blocked," \
+                 "$(value seconds) s" ;;
+        yes,1) echo "$name $run finds $(errors)"; exit 0 ;;
+        yes,0) ;;
+        *)
+            [ "$code" -eq 130 ] && exit 130
+            failed=$((failed + 1))
+            echo "FAIL $name $run: result $code, $json"
+            cat "$work/stderr"
+            [ "$find" = yes ] && exit 2 ;;
+        esac
+    done 3< "$work/runs"
 done
+[ "$find" = yes ] && { echo "not found"; exit 1; }
 echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+[ "$failed" -eq 0 ] && { [ "$passed" -gt 0 ] || [ "$form" = Campaign ]; }

@@ -1,6 +1,8 @@
-/* seam.h - the model's side of src/base: futex and clock, for sources compiled unmodified.
+/* seam.h - the model's side of src/base, for sources compiled unmodified: futex, clock, death, and
+ * memory that would come from the kernel.  Included by one file of each model.
  *
- * A wait here has no time-out, so a sleeper that only the backstop timer would wake is an error. */
+ * A thread of the model is a process of its own.  A wait here has no time-out, so a sleeper that
+ * only the backstop timer would wake is an error. */
 #ifndef MODEL_SEAM_H
 #define MODEL_SEAM_H
 
@@ -12,6 +14,8 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/memory.h"
+#include "base/robust.h"
 #include "latchkey/check.h"
 
 int lki_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb,
@@ -26,6 +30,7 @@ int lki_futex_wake(const uint32_t *word, int n)
     return lk_check_futex_wake(word, n);
 }
 
+/* Time stands still: nothing expires, no deadline passes. */
 uint64_t lki_mono_ns(void)
 {
     return 1000000000u;
@@ -49,6 +54,58 @@ bool lki_timespec_before(const struct timespec *a, const struct timespec *b)
 bool lki_timespec_valid(const struct timespec *t)
 {
     return t->tv_nsec >= 0;
+}
+
+void lki_memory_populate(void *begin, size_t size)
+{
+    (void)begin;
+    (void)size;
+}
+
+/* Nobody forks. */
+static uint32_t epoch = 1;
+uint32_t *lki_epoch_word = &epoch;
+
+uint32_t lki_fork_epoch_slowly(void)
+{
+    return 1;
+}
+
+/* The kernel's list, on which an announced word stands as much as an entered one.  All robust words
+ * of the library are the low halves of tokens. */
+static __thread uint32_t *announced;
+
+uint32_t lki_thread_id(void)
+{
+    return lk_check_thread() + 1;
+}
+
+int lki_robust_supported(void)
+{
+    return 0;
+}
+
+void lki_robust_announce(uint32_t *word)
+{
+    announced = word;
+    lk_check_robust_add64((uint64_t *)(void *)word);
+}
+
+void lki_robust_enter(uint32_t *word)
+{
+    (void)word;
+    announced = NULL;
+}
+
+void lki_robust_forget(void)
+{
+    lk_check_robust_remove(announced);
+    announced = NULL;
+}
+
+void lki_robust_leave(uint32_t *word)
+{
+    announced = word;
 }
 
 #endif

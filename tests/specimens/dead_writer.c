@@ -1,33 +1,33 @@
-/* FAILURES.md 1, dead_writer, mended with a robust word: the kernel marks it, the next one repairs.
- * Options: --deaths 2
- * Expect: none */
-#define _GNU_SOURCE
-#include <assert.h>
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <unistd.h>
-
-#include "latchkey/check.h"
+/* FAILURES.md 1, dead_writer: the process that holds a spin lock is killed; the others spin for ever.
+ * Mended by a robust word: the kernel marks it, the next one takes it over and repairs.
+ * Shipped: src/life/rmutex.c, tests/model/rmutex_model.c
+ * Broken: --deaths 1 finds hang
+ * Mended: --deaths 2 */
+#include "specimen.h"
 
 static uint32_t word; /* owner's number + 1, or the kernel's FUTEX_OWNER_DIED */
 static atomic_int data[2];
 
+/* True: the last holder died inside. */
+static bool lock(void)
+{
+    uint32_t me = lk_check_thread() + 1;
+    for (;;) {
+        uint32_t seen = __atomic_load_n(&word, __ATOMIC_RELAXED);
+        if ((BROKEN ? seen : seen & FUTEX_TID_MASK) == 0 &&
+            __atomic_compare_exchange_n(&word, &seen, me, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return seen != 0;
+    }
+}
+
 static void *process(void *arg)
 {
-    uint32_t me = lk_check_thread() + 1, seen;
     lk_check_mortal(true);
-    lk_check_robust_add(&word);
-    for (;;) {
-        seen = __atomic_load_n(&word, __ATOMIC_RELAXED);
-        if ((seen & 0x3fffffffu) == 0 &&
-            __atomic_compare_exchange_n(&word, &seen, me, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-            break;
-    }
+    if (!BROKEN)
+        lk_check_robust_add(&word);
+    bool repair = lock();
     int a = atomic_load_explicit(&data[0], memory_order_relaxed);
-    if (seen != 0) /* the last one died inside: make both halves equal again */
+    if (repair) /* make both halves equal again */
         atomic_store_explicit(&data[1], a, memory_order_relaxed);
     assert(atomic_load_explicit(&data[1], memory_order_relaxed) == a);
     atomic_store_explicit(&data[0], a + 1, memory_order_relaxed);
@@ -39,10 +39,6 @@ static void *process(void *arg)
 
 int main(void)
 {
-    pthread_t id[2];
-    for (int i = 0; i < 2; i++)
-        pthread_create(&id[i], NULL, process, NULL);
-    for (int i = 0; i < 2; i++)
-        pthread_join(id[i], NULL);
+    run_threads(2, process);
     return 0;
 }

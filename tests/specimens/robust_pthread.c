@@ -1,12 +1,8 @@
-/* A robust POSIX mutex: whoever locks next hears of the death, repairs, and goes on.
- * Options: --deaths 2
- * Expect: none */
-#include <assert.h>
-#include <errno.h>
-#include <pthread.h>
-#include <stddef.h>
-
-#include "latchkey/check.h"
+/* A POSIX mutex that is not robust: its holder dies and the others wait for ever.  A robust one: whoever
+ * locks next hears of the death, repairs, and goes on.
+ * Broken: --deaths 2 finds deadlock
+ * Mended: --deaths 2 */
+#include "specimen.h"
 
 static pthread_mutex_t mutex;
 static int first, second;
@@ -30,14 +26,10 @@ static void *process(void *arg)
 
 int main(void)
 {
-    pthread_t id[3];
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
-    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutexattr_setrobust(&attr, BROKEN ? PTHREAD_MUTEX_STALLED : PTHREAD_MUTEX_ROBUST);
     pthread_mutex_init(&mutex, &attr);
-    for (int i = 0; i < 3; i++)
-        pthread_create(&id[i], NULL, process, NULL);
-    for (int i = 0; i < 3; i++)
-        pthread_join(id[i], NULL);
+    run_threads(3, process);
     return 0;
 }

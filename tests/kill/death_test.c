@@ -66,6 +66,14 @@ static void *attach_with_others(void *arg)
     return NULL;
 }
 
+static void *attach_and_stay(void *arg)
+{
+    (void)attach_with_others(arg);
+    while (pause() == -1)
+        ;
+    return NULL;
+}
+
 /* No slot is lost: as many threads as there are slots attach at once. */
 static void require_all_slots(struct scene *s, unsigned long n)
 {
@@ -114,41 +122,37 @@ T_TEST(attaching_loses_no_slot)
 
 static void die_attached(void *arg)
 {
+    struct crowd crowd = {.scene = arg};
+    pthread_t threads[THREADS - 1];
+    T_REQUIRE_EQ(pthread_barrier_init(&crowd.barrier, NULL, THREADS), 0);
+    for (int i = 0; i < THREADS - 1; i++)
+        T_REQUIRE_EQ(pthread_create(&threads[i], NULL, attach_and_stay, &crowd), 0);
     attach(arg);
+    (void)pthread_barrier_wait(&crowd.barrier);
     _exit(0);
 }
 
 /* All slots are those of dead threads. */
 static void fill_with_dead(struct scene *s)
 {
-    for (;;) {
-        uint32_t dead = 0;
-        for (uint32_t slot = 0; slot < THREADS; slot++)
-            dead += lki_slot_state(s->presence, slot) == LKI_SLOT_DEAD;
-        if (dead == THREADS)
-            return;
-        T_REQUIRE_EQ(t_wait(t_fork(die_attached, s)), 0);
-    }
+    T_REQUIRE_EQ(t_wait(t_fork(die_attached, s)), 0);
+    for (uint32_t slot = 0; slot < THREADS; slot++)
+        T_REQUIRE_EQ(lki_slot_state(s->presence, slot), LKI_SLOT_DEAD);
+}
+
+/* Whatever is done only once is done before the first step; this scene's slots are not touched. */
+static void attach_elsewhere(void *arg)
+{
+    struct scene other = scene_make();
+    (void)arg;
+    attach(&other);
 }
 
 T_TEST(attaching_in_a_dead_threads_slot_loses_no_slot)
 {
     struct scene s = scene_make();
-    const struct role role = {NULL, attach, &s};
-    fill_with_dead(&s);
-    struct stepped child = step_begin(&role);
-    while (step_once(&child))
-        ;
-    unsigned long all = child.steps;
-    step_kill(&child);
-    /* The first use of everything is long: the last part of it is what concerns the segment. */
-    for (unsigned long n = all > 600 ? all - 600 : 0; n <= all; n += 7) {
-        fill_with_dead(&s);
-        child = step_begin(&role);
-        (void)step_many(&child, n);
-        step_kill(&child);
-        require_all_slots(&s, n);
-    }
+    const struct role role = {attach_elsewhere, attach, &s};
+    kill_everywhere("attach in a dead thread's slot", &s, &role, fill_with_dead, require_all_slots);
     lk_seg_close(s.seg);
 }
 

@@ -71,10 +71,12 @@ void lki_queue_resize(const struct lki_shard *s, uint32_t slot, uint32_t was, ui
     lki_head(s)->queues[lki_queue_of(s, slot)].granules += is - was;
 }
 
+/* No more than readers store, whatever else a damaged segment says. */
 static uint8_t frequency_of(const struct lki_shard *s, uint32_t slot)
 {
     /* [queue.1] relaxed: a hint that readers store. */
-    return lk_load_rlx_u8(lki_slot_frequency(s, slot));
+    uint8_t frequency = lk_load_rlx_u8(lki_slot_frequency(s, slot));
+    return frequency < LKI_FREQUENCY_MAX ? frequency : LKI_FREQUENCY_MAX;
 }
 
 static void set_frequency(const struct lki_shard *s, uint32_t slot, uint8_t to)

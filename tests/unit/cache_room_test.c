@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cache/index.h"
 #include "latchkey/latchkey.h"
 #include "test.h"
 
@@ -69,6 +70,23 @@ T_TEST(capacity_is_exact_however_small)
         require_sound(c);
         lk_cache_close(c);
     }
+}
+
+/* A damaged segment may say that an entry was used more often than readers ever say: it is pushed
+ * out all the same. */
+T_TEST(a_frequency_beyond_all_bounds_keeps_nobody)
+{
+    lk_cache *c = new_cache(&(struct lk_cache_options){
+        .shards = 1, .capacity_bytes = 64, .granule_bytes = 64, .entry_bytes = 40});
+    struct lki_shard s = lki_shard_at(c, 0);
+    for (uint32_t key = 0; key < 10; key++) {
+        T_REQUIRE_RC(lk_cache_set(c, &key, sizeof key, "0123456789", 10, 0), 0);
+        for (uint32_t slot = 0; slot < c->geometry.slots; slot++)
+            lk_store_rlx_u8(lki_slot_frequency(&s, slot), 255);
+    }
+    T_REQUIRE_EQ(stat_of(c).evictions, 9);
+    require_sound(c);
+    lk_cache_close(c);
 }
 
 /* Capacity is global for one shard: bytes that one large value gives back serve many small ones.

@@ -12,6 +12,11 @@ enum { WRITER_PRESENT = 1, WRITERS_WAITING = 2, RWAITING = 4, READER = 8 };
 static atomic_int state;
 static atomic_int writers_futex; /* 1: a writer sleeps */
 
+/* PUBLISHED: with the defect. */
+#ifndef PUBLISHED
+#define PUBLISHED BROKEN
+#endif
+
 /* LAP_ONCE: a lap of the published loop looks at the flag once, which hides the spin. */
 #ifndef LAP_ONCE
 #define LAP_ONCE 0
@@ -21,7 +26,7 @@ static void sleep_reading(int r)
 {
     while (atomic_load_explicit(&state, memory_order_relaxed) & RWAITING) {
         futex_wait(&state, r);
-        if (LAP_ONCE || !BROKEN)
+        if (LAP_ONCE || !PUBLISHED)
             break;
     }
 }
@@ -40,7 +45,7 @@ static inline void rdlock(void)
             if (!atomic_compare_exchange_strong_explicit(
                     &state, &r, r | RWAITING, memory_order_relaxed, memory_order_relaxed))
                 continue;
-            if (!BROKEN)
+            if (!PUBLISHED)
                 r |= RWAITING; /* what was published leaves this out */
         }
         sleep_reading(r);

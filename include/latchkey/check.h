@@ -55,6 +55,7 @@ struct lk_check_options {
     bool no_liveness;    /* do not call an execution that blocks for ever an error */
     bool weak_fails;     /* weak compare-and-swap may fail for no reason */
     bool spurious_wakes; /* condition and futex waits may return for no reason */
+    bool pid_reuse;      /* the number of a dead process may be another's by now */
     bool no_leaks;       /* memory still allocated at the end is no error */
     bool keep_going;     /* explore to the end even after an error */
     bool quiet;          /* no progress line on stderr */
@@ -107,11 +108,16 @@ uint32_t lk_check_choose(uint32_t ways);
 /* ---- processes that die; the kernel's part
  * -------------------------------------------------------
  *
- * A mortal thread stands for a process of its own: it may die before each store, read-modify-write
- * or futex call, at most `max_deaths` of them in one execution. */
+ * A mortal thread stands for a process of its own: it may die behind each of its effects (store,
+ * plain or atomic, read-modify-write, wake, wake received), at most `max_deaths` processes in one
+ * execution. */
 
 /* In the program: from here on the calling thread may die, or no more. */
 void lk_check_mortal(bool on);
+/* In the program: from here on the calling thread is one of process `process`, whose mortal threads
+ * die together: they count as one death, each stops where it happens to be, and none goes on once
+ * it could know.  A thread that never says so is a process of its own. */
+void lk_check_process(unsigned process);
 /* The calling thread's number: 0 = the first, then in order of creation. */
 unsigned lk_check_thread(void);
 /* Is that thread dead?  Acquires what it did.  The truth about liveness, as the kernel knows it. */
@@ -119,6 +125,12 @@ bool lk_check_dead(unsigned thread);
 
 /* futex(2): sleep while *a == va and (b != NULL) *b == vb.  0 = woken, EAGAIN, ETIMEDOUT (if timed,
  * whenever it likes), EINTR (with spurious_wakes). */
+struct lk_check_watch {
+    const uint32_t *word;
+    uint32_t value;
+};
+/* The same for up to 128 words, as futex_waitv(2): sleep while each holds its value. */
+int lk_check_futex_waitv(const struct lk_check_watch *w, unsigned n, bool timed);
 int lk_check_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed);
 int lk_check_futex_wake(const uint32_t *word, int n);
 
@@ -128,6 +140,9 @@ void lk_check_robust_add(uint32_t *word);
 /* The same; the word is the low half of one that the program accesses as 8 bytes. */
 void lk_check_robust_add64(uint64_t *word);
 void lk_check_robust_remove(uint32_t *word);
+/* The word that the thread is about to take or to leave (list_op_pending): as an added one, and if
+ * it is 0 when the thread dies, one sleeper is woken.  NULL = none. */
+void lk_check_robust_pending(uint32_t *word);
 
 /* The pause in a bounded spin: the spin is explored as one look, its later laps see nothing new. */
 void lk_check_relax(void);

@@ -175,6 +175,7 @@ int lk_check_run(void *(*fn)(void *), void *arg, const struct lk_check_options *
     begin(fn, arg, opt);
     report_catch_signals(true);
     program_remember();
+    program_begin_search();
     explore_all();
     program_forget();
     report_catch_signals(false);

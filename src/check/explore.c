@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "program.h"
 #include "shim.h"
 
 /* ---- adding events --------------------------------------------------------------------------- */
@@ -45,6 +46,8 @@ bool explore_add_write(evid r)
     bool impossible = taken(r, e);
     uint64_t result;
     (void)op_outcome(e, e->value, &result);
+    if (e->size == 8)
+        program_tls_escapes(result);
     e->flags |= EF_RMW;
     struct event *w = graph_append(g, ev_tid(r), EK_WRITE);
     e = w - 1; /* the events may have moved */
@@ -102,13 +105,66 @@ static bool revisit_other(evid r)
     if (op_outcome(e, graph_value(g, e->loc, e->rf), &result) != OUT_WRITE || !taken(r, e))
         return false;
     (void)explore_settle(r);
-    if (!consistent(g, lkc->opt.model))
+    if (!explore_slept_in_time(r) || !consistent(g, lkc->opt.model))
         return true;
     (void)explore_add_write(r);
     g->t[ev_tid(r)].len--;
     g->stamp--;
     graph_ev(g, r)->flags &= (uint8_t)~EF_RMW;
     return true;
+}
+
+/* ---- going to sleep on a futex ----------------------------------------------------------------
+ *
+ * The kernel compares the word and enters the queue in one step.  Here it is a read of the word
+ * and, if that finds what it expects, a read-modify-write of the queue right behind it, with the
+ * condition that nothing that happens before the latter has overwritten what the former read. */
+
+static bool finds_expected(const struct event *e)
+{
+    return e->kind == EK_READ && e->op == OP_COMPARE && (e->value & e->operand) == e->expected;
+}
+
+bool explore_slept_in_time(evid r)
+{
+    const struct graph *g = &lkc->g;
+    const struct event *e = graph_ev(g, r);
+    if (e->op != OP_ENTER || ev_pos(r) == 0 || !finds_expected(e - 1))
+        return true;
+    return graph_seen(g, e[-1].loc, graph_clk(g, r, CLK_HB)) <= graph_copos(g, e[-1].rf);
+}
+
+/* The default, to enter the queue after all others, may come too late for what the word held; then
+ * only entering before a wake does, whose read is thereby revisited. */
+bool explore_may_sleep(evid r)
+{
+    struct graph *g = &lkc->g;
+    const struct event *c = graph_ev(g, r);
+    uint32_t queue = c->copos, tid = ev_tid(r);
+    if (!finds_expected(c) || queue >= g->cap_locs || g->loc[queue].nco == 0)
+        return true;
+    struct event *e = graph_append(g, tid, EK_READ);
+    evid q = ev_id(tid, ev_pos(r) + 1);
+    e->loc = queue;
+    e->op = OP_ENTER;
+    e->operand = (uint64_t)1 << tid;
+    e->size = 8;
+    e->ok_order = e->fail_order = e->order = MO_AR;
+    e->pc = e[-1].pc;
+    e->flags = EF_SILENT | (e[-1].flags & EF_NAP);
+    e->rf = newest(&g->loc[queue]);
+    graph_add_read(g, queue, q);
+    (void)explore_settle(q);
+    bool in_time = explore_slept_in_time(q);
+    int64_t low = in_time ? g->loc[queue].nco : graph_seen(g, queue, graph_clk(g, r, CLK_HB));
+    for (int64_t p = low; p < (int64_t)g->loc[queue].nco - 1; p++) {
+        graph_ev(g, q)->rf = p < 0 ? EV_INIT : g->loc[queue].co[p];
+        (void)revisit_other(q);
+    }
+    g->loc[queue].nrd--;
+    g->t[tid].len--;
+    g->stamp--;
+    return in_time;
 }
 
 static uint32_t location_of(const struct access *a)
@@ -141,19 +197,22 @@ static void new_read(const struct access *a, uint64_t state)
     e->size = a->size;
     e->ok_order = e->order = a->order;
     e->fail_order = a->fail_order;
-    e->flags = (uint8_t)((a->timed ? EF_TIMED : 0) | (a->silent ? EF_SILENT : 0));
+    e->flags =
+        (uint8_t)((a->timed ? EF_TIMED : 0) | (a->silent ? EF_SILENT : 0) | (a->nap ? EF_NAP : 0));
+    e->copos = a->queue;
     graph_add_read(g, loc, r);
-    const struct gloc *l = &g->loc[loc];
-    for (int64_t c = low; c < (int64_t)l->nco - 1; c++) {
-        e->rf = c < 0 ? EV_INIT : l->co[c];
+    for (int64_t c = low; c < (int64_t)g->loc[loc].nco - 1; c++) {
+        e->rf = c < 0 ? EV_INIT : g->loc[loc].co[c];
         if (useless(e, graph_value(g, loc, e->rf)))
             continue;
-        bool done = revisit_other(r);
+        if (a->op == OP_COMPARE)
+            (void)explore_settle(r);
+        bool done = revisit_other(r) || !explore_may_sleep(r);
         e = graph_ev(g, r);
         if (!done)
             explore_push(snapshot_pack(g, NULL, TODO_READ, r, EV_INIT, 0));
     }
-    e->rf = newest(l);
+    e->rf = newest(&g->loc[loc]);
     if (lkc->mode != MODE_FAST)
         plain_check_atomic(r, a->addr, a->size);
     if (explore_settle(r) == OUT_WRITE)
@@ -164,6 +223,8 @@ static void new_write(const struct access *a, uint64_t value)
 {
     struct graph *g = &lkc->g;
     uint32_t tid = self()->tid, loc = location_of(a);
+    if (a->size == 8)
+        program_tls_escapes(value);
     struct event *e = graph_append(g, tid, EK_WRITE);
     evid w = ev_id(tid, g->t[tid].len - 1);
     e->loc = loc;
@@ -171,7 +232,7 @@ static void new_write(const struct access *a, uint64_t value)
     e->order = a->order;
     e->size = a->size;
     e->pc = a->pc;
-    e->flags = a->silent ? EF_SILENT : 0;
+    e->flags = (uint8_t)((a->silent ? EF_SILENT : 0) | (a->death ? EF_CRASH : 0));
     graph_clocks(g, w);
     if (lkc->mode != MODE_FAST && a->order != MO_PLAIN)
         plain_check_atomic(w, a->addr, a->size);
@@ -229,7 +290,7 @@ static void mind_busy_wait(const struct gthread *t, uint32_t from, uint64_t pc)
     bool asked = false;
     for (uint32_t p = from; p < t->len; p++) {
         const struct event *e = &t->ev[p];
-        asked |= (e->flags & EF_SILENT) != 0;
+        asked |= e->op == OP_COMPARE;
         if (e->kind == EK_READ && !(e->flags & EF_SILENT) && !hang_sees_newest(&lkc->g, e))
             return;
     }
@@ -277,8 +338,7 @@ uint64_t explore_read(const struct access *a)
         return same;
     self()->stutter = false;
     struct fiber *f = self();
-    if (a->op != OP_NONE)
-        explore_may_die();
+    explore_may_die();
     struct event *e = recorded(EK_READ);
     if (e == NULL) {
         struct gthread *t = &lkc->g.t[f->tid];
@@ -306,6 +366,7 @@ uint64_t explore_read(const struct access *a)
     if (e->flags & EF_RMW) {
         f->pos++;
         f->lap += e[1].value != e->value && !(e->flags & EF_SILENT);
+        f->deeds += e[1].value != e->value && !(e->flags & EF_SILENT);
     }
     return e->value;
 }
@@ -321,6 +382,7 @@ void explore_write(const struct access *a, uint64_t value)
         check_location(e, a);
     f->pos++;
     f->lap += !a->silent;
+    f->deeds += !a->silent;
     explore_operation_done();
 }
 
@@ -328,28 +390,6 @@ uint64_t explore_stored(void)
 {
     const struct fiber *f = self();
     return lkc->g.t[f->tid].ev[f->pos - 1].value;
-}
-
-/* A mortal thread may die before any of its effects; to die between two reads makes no difference
- * to the others.  One write, to a location of its own, says so; it is never the default. */
-void explore_may_die(void)
-{
-    struct fiber *f = self();
-    struct graph *g = &lkc->g;
-    const struct gthread *t = &g->t[f->tid];
-    if (!f->mortal || f->dying)
-        return;
-    if (f->pos < t->len) {
-        if (t->ev[f->pos].flags & EF_CRASH) {
-            f->pos++;
-            shim_die(f);
-        }
-        return;
-    }
-    run_turn(f->tid);
-    if (g->deaths < lkc->opt.max_deaths)
-        explore_push(snapshot_pack(g, NULL, TODO_CRASH, f->tid, EV_INIT, 0));
-    explore_operation_done();
 }
 
 /* An event without data; returns its id. */
@@ -396,11 +436,75 @@ uint32_t explore_choice(uint32_t ways, uint64_t pc)
     return value;
 }
 
+/* Whether a thread of f's process is dead, as far as f can know. */
+static bool process_is_dead(const struct fiber *f)
+{
+    const struct graph *g = &lkc->g;
+    const uint32_t *hb = graph_now(g, f->tid);
+    for (uint32_t t = 0; f->process != 0 && t < g->nthreads; t++)
+        if (g->t[t].process == f->process && g->t[t].died != 0 && hb[t] >= g->t[t].died)
+            return true;
+    return false;
+}
+
+/* Whether the bound on dead processes leaves room for f's. */
+static bool may_add_death(const struct fiber *f)
+{
+    const struct graph *g = &lkc->g;
+    uint32_t dead = 0;
+    for (uint32_t t = 0; t < g->nthreads; t++) {
+        const struct gthread *t1 = &g->t[t];
+        bool counted = t1->died == 0;
+        if (!counted && f->process != 0 && t1->process == f->process)
+            return true;
+        for (uint32_t u = 0; u < t && t1->process != 0; u++)
+            counted |= g->t[u].died != 0 && g->t[u].process == t1->process;
+        dead += !counted;
+    }
+    return dead < lkc->opt.max_deaths;
+}
+
+/* To die later, after mere reads, makes no difference to the others but that it leaves them less
+ * freedom; so the place to die is right behind each effect.  A choice of its own, not to die being
+ * the ordinary way. */
+void explore_may_die(void)
+{
+    struct fiber *f = self();
+    struct graph *g = &lkc->g;
+    if (!f->mortal || f->dying || f->deeds == f->spared || lkc->opt.max_deaths == 0)
+        return;
+    struct event *e = recorded(EK_CHOICE);
+    if (e == NULL) {
+        bool must = process_is_dead(f);
+        evid id = simple_event(EK_CHOICE, lkc_trap_pc(f), EV_INIT);
+        graph_clocks(g, id);
+        e = graph_ev(g, id);
+        e->flags = EF_CRASH;
+        e->operand = must ? 1 : 2;
+        bool may = !must && may_add_death(f);
+        struct gthread *t = &g->t[f->tid];
+        t->died = t->len;
+        t->process = f->process;
+        for (e->value = 1; may && e->value <= 1u + lkc->opt.pid_reuse; e->value++)
+            explore_push(snapshot_pack(g, NULL, TODO_RUN, EV_INIT, EV_INIT, 0));
+        if (!must)
+            t->died = 0;
+        e->value = must;
+    }
+    uint64_t dies = e->value; /* 2 = and its number is another's at once */
+    f->pos++;
+    f->spared = f->deeds;
+    explore_operation_done();
+    if (dies != 0)
+        shim_die(f, dies == 2);
+}
+
 uint32_t explore_create(void *(*fn)(void *), void *arg, uint64_t pc)
 {
     struct fiber *f = self();
     struct event *e = recorded(EK_CREATE);
     if (e == NULL) {
+        program_tls_escapes((uintptr_t)arg);
         evid id = simple_event(EK_CREATE, pc, EV_INIT);
         graph_clocks(&lkc->g, id);
         uint32_t child = graph_new_thread(&lkc->g, id, fn, arg);
@@ -412,6 +516,7 @@ uint32_t explore_create(void *(*fn)(void *), void *arg, uint64_t pc)
     f->created = true;
     f->pos++;
     f->lap++;
+    f->deeds++;
     return (uint32_t)e->value;
 }
 

@@ -21,11 +21,11 @@ void graph_clear(struct graph *g)
         g->t[t].live = 0;
         g->t[t].stuck = STUCK_NO;
         g->t[t].detached = 0;
+        g->t[t].died = 0;
     }
     g->nthreads = 0;
     g->stamp = 0;
     g->last = 0;
-    g->deaths = 0;
 }
 
 /* Room for clocks of n threads: rows grow, all at once, and only ever in the working graph. */
@@ -70,6 +70,7 @@ uint32_t graph_new_thread(struct graph *g, evid creator, void *(*fn)(void *), vo
     t->live = 1;
     t->stuck = STUCK_NO;
     t->timed = t->detached = 0;
+    t->died = t->process = 0;
     t->fn = fn;
     t->arg = arg;
     t->creator = creator;

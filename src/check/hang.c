@@ -34,6 +34,16 @@ static bool stands_still(const struct graph *g, uint32_t tid)
     }
 }
 
+static bool of_dead_process(uint32_t tid)
+{
+    const struct graph *g = &lkc->g;
+    uint32_t process = g->t[tid].process;
+    for (uint32_t t = 0; t < g->nthreads && process != 0; t++)
+        if (g->t[t].live && g->t[t].died != 0 && g->t[t].process == process)
+            return true;
+    return false;
+}
+
 void hang_judge(void)
 {
     const struct graph *g = &lkc->g;
@@ -41,6 +51,8 @@ void hang_judge(void)
     for (uint32_t t = 0; t < g->nthreads; t++) {
         if (!g->t[t].live || graph_ended(g, t))
             continue;
+        if (of_dead_process(t))
+            return; /* it will be killed yet */
         if (!stands_still(g, t))
             return;
         waiting++;

@@ -107,6 +107,7 @@ void *heap_new(size_t size, size_t align, bool zero, uint64_t pc)
     struct fiber *f = self();
     if (lkc->mode == MODE_FAST && f->tid != 0) {
         lkc->upgrade = true;
+        lkc->upgrade_mode = 1;
         lkc->end = RUN_UPGRADE;
         lkc_leave();
     }
@@ -244,6 +245,12 @@ static void mark_locations(void)
     }
 }
 
+/* A process that is killed leaves nothing: its heap goes with it. */
+static bool died(uint32_t tid)
+{
+    return tid < lkc->g.nthreads && lkc->g.t[tid].died != 0;
+}
+
 void heap_leaks(uintptr_t data, uintptr_t data_end)
 {
     struct heap *h = heap();
@@ -262,7 +269,7 @@ void heap_leaks(uintptr_t data, uintptr_t data_end)
     for (uint32_t i = 0; i < h->narenas; i++)
         for (uint32_t k = 0; k < h->arena[i].nblocks; k++) {
             struct block *b = &h->arena[i].block[k];
-            if (!b->freed && !b->marked)
+            if (!b->freed && !b->marked && !died(i))
                 error_record(LK_CHECK_LEAK, i, b->new_pc, "%zu bytes are never freed", b->size);
             b->marked = false;
         }

@@ -14,11 +14,15 @@ struct fiber *hook_enter(void)
         f->pos = f->op_pos;
         f->dying = false;
         f->lap = f->op_lap;
+        f->deeds = f->op_deeds;
+        f->spared = f->op_spared;
     } else {
         if (f->pending != 0)
             run_finish_plain(f);
         f->op_pos = f->pos;
         f->op_lap = f->lap;
+        f->op_deeds = f->deeds;
+        f->op_spared = f->spared;
     }
     f->again = 0;
     return f;

@@ -72,13 +72,18 @@ enum ev_op {
     OP_XOR,
     OP_NAND,
     OP_CAS,         /* expected -> operand */
+    OP_COMPARE,     /* no write; the kernel's look at a futex word: (value & operand) ==
+                       expected? */
     OP_WAIT_MASKED, /* no write; proceeds when (value & expected) == operand */
     OP_WAIT_NOT,    /* no write; proceeds when (value & expected) != operand */
     OP_LOCK,        /* proceeds when (value & expected) == 0, adds operand */
     OP_TRYLOCK,     /* fails unless (value & expected) == 0, adds operand */
     OP_SEM,         /* proceeds when value > 0, subtracts 1 */
     OP_TRYSEM,      /* fails unless value > 0, subtracts 1 */
-    OP_WAKE_ONE,    /* clears one set bit below bit 63: which one is a choice */
+    OP_ENTER,       /* sets bits of a queue of sleepers; after a matching OP_COMPARE one step with
+                       it */
+    OP_LEAVE,       /* clears bits of it */
+    OP_WAKE,        /* clears up to `operand` set bits: which ones is a choice */
     OP_ROBUST,      /* the kernel's mark: if the low 30 bits are `expected`, see op.c */
     OP_BARRIER,     /* expected = count: arrivals in the low half, phase in the high half */
 };
@@ -88,7 +93,9 @@ enum {
     EF_STUCK = 2,  /* a read whose operation waits for another value */
     EF_TIMED = 4,  /* ... but only until a deadline */
     EF_SILENT = 8, /* of the kernel's queues: no effect that ends a lap of a loop */
-    EF_CRASH = 16, /* the write that says that the thread is dead */
+    EF_CRASH = 16, /* a choice: to live on (0) or to die; the write that says that the thread is
+                      dead */
+    EF_NAP = 32,   /* the first queue entered for a sleep; names the sleep */
 };
 
 struct event {
@@ -99,12 +106,13 @@ struct event {
     uint32_t stamp; /* when it was added; grows along every thread */
     uint32_t loc;
     uint32_t rf;       /* of READ BEGIN JOIN */
-    uint32_t copos;    /* of WRITE: index in the location's modification order */
+    uint32_t copos;    /* of WRITE: index in the location's modification order; of an OP_COMPARE:
+                          the location of the word's queue */
     uint32_t relfence; /* 1 + position of the thread's last release fence up to here */
     uint32_t lap;      /* how many effects the thread had had */
     uint8_t kind, order, op, size, flags;
     uint8_t ok_order, fail_order; /* of a read with an operation: `order` is one of them */
-    uint8_t choice;               /* of OP_WAKE_ONE */
+    uint8_t choice;               /* of OP_WAKE */
 };
 
 /* ---- the graph ------------------------------------------------------------------------------- */
@@ -125,6 +133,8 @@ struct gthread {
     uint8_t live, stuck;
     uint8_t timed; /* what it waits for has a deadline: no hang */
     uint8_t detached;
+    uint32_t died;    /* 1 + position of its choice to die; 0 = it lives */
+    uint32_t process; /* ... with the process */
 };
 
 struct gloc {
@@ -144,7 +154,6 @@ struct graph {
     uint32_t nactive, cap_active;
     uint32_t stamp;
     uint32_t last; /* thread of the event added last */
-    uint32_t deaths;
 };
 
 static inline struct event *graph_ev(const struct graph *g, evid e)
@@ -197,7 +206,6 @@ enum todo {
     TODO_READ,    /* subject = a new read whose clocks are not known yet */
     TODO_WRITE,   /* subject = a new write that is not last in modification order */
     TODO_REVISIT, /* subject = a read that now reads from `write` */
-    TODO_CRASH,   /* the thread `subject` dies */
     TODO_RMW,     /* subject = a read whose write must be added, with its choice */
 };
 
@@ -229,20 +237,21 @@ struct access {
     uintptr_t addr;
     uint64_t operand, expected;
     uint64_t pc;
+    uint32_t queue; /* of OP_COMPARE */
     uint8_t size, order, fail_order, op;
-    bool timed, silent;
+    bool timed, silent, nap, death;
 };
 
 /* Locations of the checker's own, beside the program's memory: a queue of sleepers for each word, a
- * wake-up flag and a sign of death for each thread.  Their initial value is 0. */
+ * wake-up flag for each sleep and a sign of death for each thread.  Their initial value is 0. */
 #define SHADOW ((uintptr_t)1 << 60)
 static inline uintptr_t shadow_queue(uintptr_t word)
 {
     return SHADOW * 4 + word * 2;
 }
-static inline uintptr_t shadow_wake(uint32_t tid)
+static inline uintptr_t shadow_wake(evid nap)
 {
-    return SHADOW * 2 + (uintptr_t)tid * 8;
+    return SHADOW * 2 + (uintptr_t)nap * 8;
 }
 static inline uintptr_t shadow_death(uint32_t tid)
 {
@@ -260,7 +269,7 @@ _Noreturn void explore_end(uint64_t result);
 uint64_t explore_peek(uintptr_t addr, unsigned size);
 /* What the running thread's last read-modify-write stored. */
 uint64_t explore_stored(void);
-/* The running thread has just replayed its death?  Then it goes no further. */
+/* A mortal thread that has done something since it last could have died may die here. */
 void explore_may_die(void);
 
 /* What `op` makes of a value. */
@@ -275,6 +284,11 @@ void revisit_reads(evid w, bool forced, evid after);
  * one has read the same, the graph is impossible); after each operation of a thread. */
 enum outcome explore_settle(evid r);
 bool explore_add_write(evid r);
+/* A futex word was compared and found equal: may the thread go to sleep in this graph?  If not, the
+ * graphs in which it does are pushed. */
+bool explore_may_sleep(evid r);
+/* The word was not overwritten before the thread entered its queue, at r. */
+bool explore_slept_in_time(evid r);
 void explore_operation_done(void);
 
 /* Explore everything; the caller has made the program ready to be started over and over. */
@@ -295,6 +309,8 @@ struct fiber {
     uint32_t tid;
     uint32_t wait;     /* FS_WAIT_RF: the event; FS_JOIN: the thread */
     uint32_t lap;      /* effects so far: stores, creations, plain shared writes */
+    uint32_t deeds;    /* effects so far that other processes can see */
+    uint32_t spared;   /* ... when it last could have died and did not */
     uint64_t quiet;    /* plain accesses since the last event */
     uintptr_t pending; /* plain write under way to a location, 0 = none */
     uint32_t pending_size;
@@ -304,16 +320,21 @@ struct fiber {
     bool created;        /* has started other threads */
     uintptr_t heap_next; /* bump pointer of its arena */
     uint8_t state;
-    bool dying;              /* the kernel acts for it: no death from here on */
-    bool mortal;             /* may die before each of its effects */
-    uint32_t *robust[32];    /* words that the kernel marks when it ends */
-    uint8_t robust_size[32]; /* 8: the word is the low half of an atomic one */
-    bool stutter;            /* inside a bounded spin: looking again shows nothing new */
+    bool dying;               /* the kernel acts for it: no death from here on */
+    bool mortal;              /* may die before each of its effects */
+    uint32_t process;         /* which it belongs to: 0 = one of its own, else number + 1 */
+    uint32_t *robust[32];     /* words that the kernel marks when it ends */
+    uint32_t *robust_pending; /* the one that it is about to take or to leave */
+    uint8_t robust_size[32];  /* 8: the word is the low half of an atomic one */
+    bool stutter;             /* inside a bounded spin: looking again shows nothing new */
     uint32_t nrobust;
     uint8_t redo;  /* on resuming, the trapped call is made again */
     uint8_t again; /* ... as it is now, from the events that it began at: */
-    uint32_t op_pos, op_lap;
-    void *tls;          /* thread pointer, when the program has thread-local data */
+    uint32_t op_pos, op_lap, op_deeds, op_spared;
+    evid nap;           /* its last sleep: where it first entered a queue */
+    void *tls;          /* thread pointer or thread-local data, when the program has any */
+    bool tls_apart;     /* the former */
+    int error;          /* errno, while another runs */
     void **keys;        /* pthread_setspecific */
     uint32_t keys_used; /* the highest key set in this run */
 };
@@ -373,6 +394,7 @@ void plain_write(uintptr_t addr, size_t size, uint64_t pc);
 /* A new atomic event met memory that others access plainly. */
 void plain_check_atomic(evid e, uintptr_t addr, unsigned size);
 void plain_check_free(uintptr_t addr, size_t size, uint64_t pc);
+void plain_written(uintptr_t addr, size_t size);
 void plain_written_to(uintptr_t addr, size_t size, uint64_t pc);
 /* Whether the running thread's plain write to a location is an event of the graph. */
 bool plain_is_event(uint32_t loc);
@@ -454,6 +476,8 @@ struct checker {
     /* run */
     int mode;
     bool upgrade; /* the mode must rise and the exploration begin anew */
+    int upgrade_mode;
+    bool tls_apart; /* a thread pointer for each thread, see program.c */
     enum run_end end;
     bool walking; /* random walk: one branch is taken, the others are dropped */
     uint64_t rng;

@@ -37,6 +37,7 @@ static const struct option options[] = {
     {"no-liveness", no_argument, NULL, 'L'},
     {"weak-fails", no_argument, NULL, 'W'},
     {"spurious", no_argument, NULL, 'S'},
+    {"pid-reuse", no_argument, NULL, 'P'},
     {"no-leaks", no_argument, NULL, 'K'},
     {"keep-going", no_argument, NULL, 'k'},
     {"json", no_argument, NULL, 'j'},
@@ -99,6 +100,9 @@ static bool set_option(struct settings *s, int c, const char *arg)
         return true;
     case 'S':
         o->spurious_wakes = true;
+        return true;
+    case 'P':
+        o->pid_reuse = true;
         return true;
     case 'K':
         o->no_leaks = true;

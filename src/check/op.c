@@ -6,13 +6,34 @@ static uint64_t mask_of(unsigned size)
     return size >= 8 ? UINT64_MAX : ((uint64_t)1 << (8 * size)) - 1;
 }
 
-/* Clear the choice-th set bit below bit 63. */
-static uint64_t wake_one(uint64_t sleepers, unsigned choice)
+/* n things of k, at most 2^32 - 1. */
+static uint64_t ways_of(unsigned k, uint64_t n)
 {
-    uint64_t set = sleepers & (UINT64_MAX >> 1);
-    for (unsigned i = 0; i < choice; i++)
-        set &= set - 1;
-    return sleepers & ~(set & -set);
+    uint64_t ways = 1;
+    if (n >= k)
+        return 1;
+    for (unsigned i = 1; i <= n && ways <= UINT32_MAX; i++)
+        ways = ways * (k - n + i) / i;
+    return ways;
+}
+
+/* Without n of the sleepers: the choice-th way, in the order of the bits. */
+static uint64_t wake_some(uint64_t sleepers, uint64_t n, uint64_t choice)
+{
+    uint64_t left = sleepers, stay = 0;
+    while (left != 0 && n != 0) {
+        uint64_t lowest = left & -left;
+        unsigned k = (unsigned)__builtin_popcountll(left);
+        uint64_t with = ways_of(k - 1, n - 1); /* ways that wake the lowest */
+        left &= left - 1;
+        if (n >= k || choice < with) {
+            n--;
+        } else {
+            choice -= with;
+            stay |= lowest;
+        }
+    }
+    return left | stay;
 }
 
 /* The last arrival opens the next phase and empties the count. */
@@ -39,8 +60,12 @@ static uint64_t arithmetic(const struct event *e, uint64_t value)
         return value ^ e->operand;
     case OP_NAND:
         return ~(value & e->operand);
-    case OP_WAKE_ONE:
-        return wake_one(value, e->choice);
+    case OP_ENTER:
+        return value | e->operand;
+    case OP_LEAVE:
+        return value & ~e->operand;
+    case OP_WAKE:
+        return wake_some(value, e->operand, e->choice);
     case OP_BARRIER:
         return barrier_arrive(value, e->expected);
     default:
@@ -54,6 +79,7 @@ enum outcome op_outcome(const struct event *e, uint64_t value, uint64_t *result)
     *result = value;
     switch ((enum ev_op)e->op) {
     case OP_NONE:
+    case OP_COMPARE:
         return OUT_READ;
     case OP_CAS:
         if (value != e->expected || e->choice != 0)
@@ -88,9 +114,11 @@ enum outcome op_outcome(const struct event *e, uint64_t value, uint64_t *result)
 
 uint32_t op_ways(const struct event *e, uint64_t value)
 {
-    if (e->op == OP_WAKE_ONE) {
-        int n = __builtin_popcountll(value & (UINT64_MAX >> 1));
-        return n > 1 ? (uint32_t)n : 1;
-    }
-    return 1;
+    if (e->op != OP_WAKE)
+        return 1;
+    uint64_t ways = ways_of((unsigned)__builtin_popcountll(value), e->operand);
+    if (ways > UINT8_MAX)
+        lkc_die("a wake of %lu threads of %d has too many outcomes", (unsigned long)e->operand,
+                __builtin_popcountll(value));
+    return (uint32_t)ways;
 }

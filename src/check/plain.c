@@ -134,6 +134,7 @@ void plain_store(uintptr_t addr, unsigned size, uint64_t value)
 _Noreturn static void upgrade(void)
 {
     lkc->upgrade = true;
+    lkc->upgrade_mode = 1;
     lkc->end = RUN_UPGRADE;
     lkc_leave();
 }
@@ -261,6 +262,8 @@ void plain_write(uintptr_t addr, size_t size, uint64_t pc)
     }
     mind_loops(f);
     need_mode(f, addr, true);
+    if (addr - f->stack_low >= f->stack_high - f->stack_low)
+        explore_may_die();
     heap_check(addr, size, pc);
     access_granules(addr, size, true, pc);
     if (addr - f->stack_low >= f->stack_high - f->stack_low)
@@ -274,6 +277,13 @@ void plain_check_free(uintptr_t addr, size_t size, uint64_t pc)
 {
     if (size != 0)
         access_granules(addr, size, true, pc);
+}
+
+/* What a plain write left in memory may be an address of thread-local data. */
+void plain_written(uintptr_t addr, size_t size)
+{
+    for (uintptr_t p = (addr + 7) & ~(uintptr_t)7; p + 8 <= addr + size; p += 8)
+        program_tls_escapes(plain_load(p, 8));
 }
 
 /* The bytes of a plain write are in memory now: locations among them get it as an event. */

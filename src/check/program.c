@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include <asm/prctl.h>
 #include <elf.h>
+#include <errno.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +22,9 @@ struct program {
     uintptr_t copy_low, copy_high; /* what lies around it: thread-local data of all libraries,
                                       TCB */
     uintptr_t current_tp;
+    uintptr_t error; /* where errno is, from the thread pointer on */
+    bool fsgsbase;
+    char *loaded, *own; /* swapping: whose data is in place; that of the thread that explores */
 };
 static struct program *prog;
 
@@ -30,10 +35,16 @@ static uintptr_t thread_pointer(void)
     return tp;
 }
 
+#define FSGSBASE 2ul /* the processor and the kernel let a program do it itself */
+
 /* Not by syscall(), which is the program's and a trap. */
 static void set_thread_pointer(uintptr_t tp)
 {
     long rc;
+    if (prog->fsgsbase) {
+        __asm__ volatile("wrfsbase %0" : : "r"(tp) : "memory");
+        return;
+    }
     __asm__ volatile("syscall"
                      : "=a"(rc)
                      : "0"((long)SYS_arch_prctl), "D"((long)ARCH_SET_FS), "S"(tp)
@@ -61,7 +72,6 @@ static void find_tcb(void)
     unsigned long low, high;
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[512];
-    prog->own_tp = prog->current_tp = thread_pointer();
     prog->copy_low = prog->own_tp - prog->tls_size;
     prog->copy_high = prog->own_tp + 2304;
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
@@ -81,9 +91,14 @@ void program_remember(void)
     if (prog == NULL) {
         prog = lkc_alloc(sizeof *prog);
         memset(prog, 0, sizeof *prog);
+        prog->fsgsbase = (getauxval(AT_HWCAP2) & FSGSBASE) != 0;
         (void)dl_iterate_phdr(find_tls, NULL);
-        if (prog->tls_size != 0)
+        prog->own_tp = prog->current_tp = thread_pointer();
+        prog->error = (uintptr_t)&errno - prog->own_tp;
+        if (prog->tls_size != 0) {
             find_tcb();
+            prog->own = prog->loaded = lkc_alloc(prog->tls_size);
+        }
     }
     prog->data = __data_start;
     prog->end = _end;
@@ -113,11 +128,18 @@ void program_data(uintptr_t *low, uintptr_t *high)
     *high = (uintptr_t)prog->end;
 }
 
-/* A copy of everything around the thread pointer, so that the C library finds what it needs. */
-void *program_new_tls(void)
+/* Two ways to give each thread its own thread-local data.  Swapping: all run with one thread
+ * pointer, and the data is copied in and out.  That is much cheaper where the kernel must be asked
+ * to change the thread pointer, but the same address is then another variable in each thread: so a
+ * program that lets such an address out of the thread gets a thread pointer for each instead. */
+static bool swapping(void)
 {
-    if (prog->tls_size == 0)
-        return NULL;
+    return !lkc->tls_apart;
+}
+
+/* A copy of everything around the thread pointer, so that the C library finds what it needs. */
+static void *new_block(void)
+{
     size_t size = prog->copy_high - prog->copy_low;
     char *block = mmap(NULL, size + 64, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED)
@@ -130,10 +152,24 @@ void *program_new_tls(void)
     return (void *)tp;
 }
 
+static void swap_in(char *data)
+{
+    char *place = (char *)prog->own_tp - prog->tls_size;
+    if (data == prog->loaded)
+        return;
+    memcpy(prog->loaded, place, prog->tls_size);
+    memcpy(place, data, prog->tls_size);
+    prog->loaded = data;
+}
+
 void program_use_tls(void *tls)
 {
     if (prog->tls_size == 0)
         return;
+    if (swapping()) {
+        swap_in(tls != NULL ? tls : prog->own);
+        return;
+    }
     uintptr_t tp = tls != NULL ? (uintptr_t)tls : prog->own_tp;
     if (tp == prog->current_tp)
         return;
@@ -141,16 +177,37 @@ void program_use_tls(void *tls)
     set_thread_pointer(tp);
 }
 
+/* errno counts as one of the program's: the C library's, but each thread has its own. */
 bool program_in_tls(const struct fiber *f, uintptr_t addr)
 {
-    return f->tls != NULL && (uintptr_t)f->tls - addr - 1 < prog->tls_size;
+    uintptr_t end = swapping() || prog->tls_size == 0 ? prog->own_tp : (uintptr_t)f->tls;
+    return end - addr - 1 < prog->tls_size || addr - end - prog->error < sizeof errno;
+}
+
+void program_begin_search(void)
+{
+    lkc->tls_apart = prog->fsgsbase;
+}
+
+void program_tls_escapes(uint64_t value)
+{
+    if (prog->tls_size == 0 || !swapping() || prog->own_tp - value - 1 >= prog->tls_size)
+        return;
+    lkc->tls_apart = lkc->upgrade = true;
+    lkc->upgrade_mode = 0;
+    lkc->end = RUN_UPGRADE;
+    lkc_leave();
 }
 
 void program_thread_start(struct fiber *f)
 {
-    if (f->tls == NULL)
+    if (prog->tls_size == 0)
         return;
-    char *low = (char *)f->tls - prog->tls_size;
+    if (f->tls == NULL || f->tls_apart != lkc->tls_apart) {
+        f->tls_apart = lkc->tls_apart;
+        f->tls = swapping() ? lkc_alloc(prog->tls_size) : new_block();
+    }
+    char *low = swapping() ? f->tls : (char *)f->tls - prog->tls_size;
     memcpy(low, prog->tls_image, prog->tls_file);
     memset(low + prog->tls_file, 0, prog->tls_size - prog->tls_file);
 }

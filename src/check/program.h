@@ -10,9 +10,12 @@ void program_restore(void);
 void program_forget(void);
 void program_data(uintptr_t *low, uintptr_t *high);
 
-/* Thread-local storage of one fiber; NULL when the program has none. */
-void *program_new_tls(void);
+/* From here on the thread-local data is a fiber's; NULL = our own. */
 void program_use_tls(void *tls);
+/* Before each search: how thread-local data is told apart. */
+void program_begin_search(void);
+/* A thread hands out this value: an address of thread-local data? */
+void program_tls_escapes(uint64_t value);
 bool program_in_tls(const struct fiber *f, uintptr_t addr);
 /* A thread begins: its thread-local data as the linker left it. */
 void program_thread_start(struct fiber *f);

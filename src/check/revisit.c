@@ -47,11 +47,9 @@ static bool maximal(const struct graph *g, evid id, const uint32_t *porf_w)
             return false;
         return !newer_write_in_prev(g, e, graph_copos(g, e->rf), porf_w);
     case EK_WRITE:
-        if (e->flags & EF_CRASH)
-            return false;
         return maximal_write(g, id, e, porf_w);
     case EK_CHOICE:
-        return e->value == 0;
+        return e->value == 0 || e->operand == 1;
     default:
         return true;
     }

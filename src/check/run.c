@@ -3,6 +3,7 @@
  * Who may add the next event is a function of the graph alone: the thread of the event added last
  * as long as it can, then the lowest thread that can.  Threads that merely replay may run in any
  * order that respects rf (strict modes), or need not run at all (fast mode). */
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -32,7 +33,6 @@ static struct fiber *new_fiber(uint32_t tid)
         lkc->stacks_high = f->stack_high;
     f->calls = lkc_alloc(CALLS * sizeof *f->calls);
     f->calls_top = f->calls;
-    f->tls = program_new_tls();
     return f;
 }
 
@@ -188,7 +188,12 @@ void run_finish_plain(struct fiber *f)
     }
     f->pos = f->pending_pos;
     f->lap = f->pending_lap;
+    /* It is done; there is no death between the store and its event. */
+    f->spared = f->deeds;
     plain_written_to(f->pending, f->pending_size, f->pending_pc);
+    plain_written(f->pending, f->pending_size);
+    if (f->pending - f->stack_low >= f->stack_high - f->stack_low)
+        f->deeds = f->spared + 1;
     f->pending = 0;
     f->pending_begun = false;
 }
@@ -219,6 +224,10 @@ static void start(struct fiber *f)
     f->calls_top = f->calls;
     f->pos = 0;
     f->lap = 0;
+    f->error = 0;
+    f->deeds = f->spared = 0;
+    f->process = 0;
+    f->robust_pending = NULL;
     f->quiet = 0;
     f->pending = 0;
     f->pending_begun = false;
@@ -239,6 +248,7 @@ static void switch_to(struct fiber *f)
 {
     struct fiber *old = lkc_hot.current;
     if (old != NULL) {
+        old->error = errno;
         old->calls_top = lkc_hot.calls;
         if (lkc_hot.sp_min < old->sp_min)
             old->sp_min = lkc_hot.sp_min;
@@ -250,6 +260,7 @@ static void switch_to(struct fiber *f)
     lkc_hot.stack_low = f->stack_low;
     lkc_hot.stack_size = lkc->mode == MODE_STACKS ? 0 : f->stack_high - f->stack_low;
     program_use_tls(f->tls);
+    errno = f->error;
 }
 
 /* Called on the checker's own stack, which holds nothing that is still needed. */

@@ -53,38 +53,12 @@ void explore_operation_done(void)
 
 /* ---- the search ------------------------------------------------------------------------------ */
 
-static void add_crash(uint32_t tid)
-{
-    struct graph *g = &lkc->g;
-    uint32_t loc = loc_get(shadow_death(tid), 8, 0);
-    graph_touch_loc(g, loc);
-    if (g->loc[loc].nco == 0 && g->loc[loc].nrd == 0)
-        g->loc[loc].init = 0;
-    g->loc[loc].init_unknown = false;
-    struct event *e = graph_append(g, tid, EK_WRITE);
-    evid w = ev_id(tid, g->t[tid].len - 1);
-    e->loc = loc;
-    e->value = 1;
-    e->order = MO_REL;
-    e->size = 8;
-    e->flags = EF_CRASH;
-    graph_clocks(g, w);
-    revisit_reads(w, false, EV_INIT);
-    graph_insert_co(g, loc, w, g->loc[loc].nco);
-}
-
-static void count_deaths(struct graph *g)
-{
-    g->deaths = 0;
-    for (uint32_t t = 0; t < g->nthreads && lkc->opt.max_deaths != 0; t++)
-        for (uint32_t i = 0; i < g->t[t].len; i++)
-            g->deaths += (g->t[t].ev[i].flags & EF_CRASH) != 0;
-}
-
 static bool settle_read(evid r, bool check)
 {
     struct graph *g = &lkc->g;
     enum outcome out = explore_settle(r);
+    if (!explore_slept_in_time(r) || !explore_may_sleep(r))
+        return false;
     if (check && !consistent(g, lkc->opt.model))
         return false;
     if (out != OUT_WRITE)
@@ -101,7 +75,6 @@ static bool settle(struct snapshot *s)
     struct graph *g = &lkc->g;
     evid subject;
     enum todo todo = snapshot_unpack(s, g, &subject);
-    count_deaths(g);
     switch (todo) {
     case TODO_READ:
         return settle_read(subject, true);
@@ -113,10 +86,6 @@ static bool settle(struct snapshot *s)
     }
     case TODO_RMW:
         return explore_add_write(subject);
-    case TODO_CRASH:
-        add_crash(subject);
-        count_deaths(g);
-        return true;
     case TODO_RUN:
         break;
     }
@@ -200,7 +169,7 @@ void explore_all(void)
 {
     do {
         if (lkc->upgrade) {
-            lkc->mode++;
+            lkc->mode += lkc->upgrade_mode;
             lkc->upgrade = false;
             count_reset();
         }

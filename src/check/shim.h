@@ -14,31 +14,36 @@
 #define LKC_REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
 
 /* Sleeping: a queue holds one bit for each sleeper; who wakes one sets its flag. */
-void shim_queue_enter(const struct fiber *f, uintptr_t queue);
+/* `first` of the queues that a sleep is in. */
+void shim_queue_enter(struct fiber *f, uintptr_t queue, bool first);
 /* Leave it; false = somebody has woken us, and our flag is or will be set. */
 bool shim_queue_leave(const struct fiber *f, uintptr_t queue);
-void shim_sleep(const struct fiber *f, bool timed);
+/* Until the flag is set: by which queue, as a location. */
+uint32_t shim_sleep(struct fiber *f, bool timed);
 uint32_t shim_wake(const struct fiber *f, uintptr_t queue, uint32_t n);
 
 /* The words that the kernel marks when the thread ends; adding one twice is adding it once. */
 void shim_robust_add(struct fiber *f, uint32_t *word, uint8_t size);
 void shim_robust_remove(struct fiber *f, const uint32_t *word);
 
-/* The thread is dead; the kernel does what it does then. */
-_Noreturn void shim_die(struct fiber *f);
+/* The thread is dead; the kernel does what it does then.  Its number may be another's at once. */
+_Noreturn void shim_die(struct fiber *f, bool replaced);
 /* The thread ends: words on its robust list are marked. */
 void shim_thread_ends(struct fiber *f);
 
 long lkc_k_syscall(long number, long a, long b, long c, long d, long e, long sixth);
 int lkc_k_kill(int pid, int number);
 void lkc_k_mortal(bool on);
+void lkc_k_process(unsigned process);
 bool lkc_k_dead(unsigned thread);
 unsigned lkc_k_thread(void);
 int lkc_k_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed);
+int lkc_k_futex_waitv(const struct lk_check_watch *w, unsigned n, bool timed);
 int lkc_k_futex_wake(const uint32_t *word, int n);
 void lkc_k_robust_add(uint32_t *word);
 void lkc_k_robust_add64(uint64_t *word);
 void lkc_k_robust_remove(uint32_t *word);
+void lkc_k_robust_pending(uint32_t *word);
 void lkc_k_relax(void);
 /* At the beginning of a run: no keys. */
 void shim_reset(void);

@@ -25,11 +25,13 @@ static struct access shadow_access(const struct fiber *f, uintptr_t addr, unsign
                            .silent = true};
 }
 
-static uint64_t queue_rmw(const struct fiber *f, uintptr_t queue, enum ev_op op, uint64_t operand)
+static uint64_t queue_rmw(const struct fiber *f, uintptr_t queue, enum ev_op op, uint64_t operand,
+                          bool nap)
 {
-    struct access a = shadow_access(f, queue, MO_AR);
+    struct access a = shadow_access(f, shadow_queue(queue), MO_AR);
     a.op = (uint8_t)op;
     a.operand = operand;
+    a.nap = nap;
     return explore_read(&a);
 }
 
@@ -41,83 +43,118 @@ static uint64_t bit_of(const struct fiber *f)
     return (uint64_t)1 << f->tid;
 }
 
-void shim_queue_enter(const struct fiber *f, uintptr_t queue)
+void shim_queue_enter(struct fiber *f, uintptr_t queue, bool first)
 {
-    (void)queue_rmw(f, shadow_queue(queue), OP_OR, bit_of(f));
+    (void)queue_rmw(f, queue, OP_ENTER, bit_of(f), first);
+    if (first)
+        f->nap = ev_id(f->tid, f->pos - 2);
 }
 
 bool shim_queue_leave(const struct fiber *f, uintptr_t queue)
 {
-    return (queue_rmw(f, shadow_queue(queue), OP_AND, ~bit_of(f)) & bit_of(f)) != 0;
+    return (queue_rmw(f, queue, OP_LEAVE, bit_of(f), false) & bit_of(f)) != 0;
 }
 
-void shim_sleep(const struct fiber *f, bool timed)
+uint32_t shim_sleep(struct fiber *f, bool timed)
 {
-    struct access a = shadow_access(f, shadow_wake(f->tid), MO_ACQ);
+    struct access a = shadow_access(f, shadow_wake(f->nap), MO_ACQ);
     a.op = OP_WAIT_NOT;
     a.expected = UINT64_MAX;
     a.timed = timed;
     a.silent = false;
-    (void)explore_read(&a);
-    struct access reset = shadow_access(f, shadow_wake(f->tid), MO_RLX);
-    reset.silent = false;
-    explore_write(&reset, 0);
+    uint32_t by = (uint32_t)explore_read(&a);
+    f->lap++;
+    f->deeds++;
+    return by;
 }
 
-static void set_flag(const struct fiber *f, uint64_t bit)
+/* The sleep that thread `tid` is in, as the caller knows from the queue. */
+static evid nap_of(const struct fiber *f, uint32_t tid)
 {
-    struct access a = shadow_access(f, shadow_wake((uint32_t)__builtin_ctzll(bit)), MO_REL);
-    explore_write(&a, 1);
+    const struct graph *g = &lkc->g;
+    uint32_t p = graph_clk(g, ev_id(f->tid, f->pos - 1), CLK_HB)[tid];
+    while (p-- > 0)
+        if (g->t[tid].ev[p].op == OP_ENTER && g->t[tid].ev[p].flags & EF_NAP)
+            return ev_id(tid, p);
+    lkc_die("a sleeper that never went to sleep");
+}
+
+/* The flag's value says by which queue. */
+static void set_flag(const struct fiber *f, uint32_t tid, uintptr_t queue)
+{
+    struct access a = shadow_access(f, shadow_wake(nap_of(f, tid)), MO_REL);
+    explore_write(&a, loc_get(shadow_queue(queue), 8, a.pc));
 }
 
 uint32_t shim_wake(const struct fiber *f, uintptr_t queue, uint32_t n)
 {
-    uint32_t woken = 0;
-    if (n >= 63) {
-        uint64_t all = queue_rmw(f, shadow_queue(queue), OP_AND, 0);
-        for (; all != 0; all &= all - 1, woken++)
-            set_flag(f, all & -all);
-        return woken;
-    }
-    for (; woken < n; woken++) {
-        uint64_t before = queue_rmw(f, shadow_queue(queue), OP_WAKE_ONE, 0);
-        uint64_t gone = before & ~explore_stored();
-        if (gone == 0)
-            break;
-        set_flag(f, gone);
-    }
-    return woken;
+    uint64_t before = queue_rmw(f, queue, OP_WAKE, n, false);
+    uint64_t gone = before & ~explore_stored();
+    for (uint64_t left = gone; left != 0; left &= left - 1)
+        set_flag(f, (uint32_t)__builtin_ctzll(left), queue);
+    return (uint32_t)__builtin_popcountll(gone);
 }
 
 /* ---- futex
  * -------------------------------------------------------------------------------------- */
 
-static uint32_t word_now(const struct fiber *f, const uint32_t *word)
+/* The word as the kernel sees it; half of one that the program accesses as 8 bytes is no
+ * trouble. */
+static struct access word_access(const struct fiber *f, const uint32_t *word, unsigned *shift)
 {
     uintptr_t low = (uintptr_t)word & ~(uintptr_t)7;
-    if (loc_find(low, 8) == LOC_NONE)
-        return (uint32_t)hook_rmw(f, (void *)(uintptr_t)word, 4, MO_ACQ, OP_NONE, 0);
-    /* Half of a word that the program accesses as 8 bytes: the kernel does not mind. */
-    uint64_t both = hook_rmw(f, (void *)low, 8, MO_ACQ, OP_NONE, 0);
-    return (uint32_t)(both >> 8 * ((uintptr_t)word & 7));
+    bool half = loc_find(low, 8) != LOC_NONE;
+    *shift = half ? 8 * (unsigned)((uintptr_t)word & 7) : 0;
+    return hook_access(f, half ? (const void *)low : word, half ? 8 : 4, MO_RLX);
 }
 
-static int wait_until(struct fiber *f, const uint32_t *word[2], bool timed)
+static uint32_t word_now(const struct fiber *f, const uint32_t *word)
+{
+    unsigned shift;
+    struct access a = word_access(f, word, &shift);
+    a.order = a.fail_order = MO_ACQ;
+    return (uint32_t)(explore_read(&a) >> shift);
+}
+
+/* Enter the word's queue if it holds what is expected, in one step. */
+static bool enter_if(struct fiber *f, const struct lk_check_watch *w, bool first)
+{
+    unsigned shift;
+    struct access a = word_access(f, w->word, &shift);
+    a.op = OP_COMPARE;
+    a.operand = (uint64_t)UINT32_MAX << shift;
+    a.expected = (uint64_t)w->value << shift;
+    a.nap = first;
+    a.queue = loc_get(shadow_queue((uintptr_t)w->word), 8, a.pc);
+    if ((explore_read(&a) & a.operand) != a.expected)
+        return false;
+    shim_queue_enter(f, (uintptr_t)w->word, first);
+    return true;
+}
+
+/* Leave all queues but the one that a wake came by; true = others have woken us from one. */
+static bool leave(const struct fiber *f, const struct lk_check_watch *w, uint32_t n, uint32_t by)
+{
+    bool woken = false;
+    for (uint32_t i = 0; i < n; i++)
+        if (by == LOC_NONE || loc_find(shadow_queue((uintptr_t)w[i].word), 8) != by)
+            woken |= !shim_queue_leave(f, (uintptr_t)w[i].word);
+    return woken;
+}
+
+static int sleep_on(struct fiber *f, const struct lk_check_watch *w, uint32_t n, bool timed)
 {
     int early = 0;
     if (timed && explore_choice(2, lkc_trap_pc(f)) == 1)
         early = ETIMEDOUT;
     else if (lkc->opt.spurious_wakes && explore_choice(2, lkc_trap_pc(f)) == 1)
         early = EINTR;
-    bool woken = false;
-    if (early == 0)
-        shim_sleep(f, timed);
-    for (int i = 0; i < 2 && word[i] != NULL; i++)
-        if ((early != 0 || word[1] != NULL) && !shim_queue_leave(f, (uintptr_t)word[i]))
-            woken = true;
-    if (early != 0 && woken) /* a wake came first */
-        shim_sleep(f, timed);
-    return woken ? 0 : early;
+    if (early != 0)
+        return leave(f, w, n, LOC_NONE) ? 0 : early;
+    uint32_t by = shim_sleep(f, timed);
+    if (n > 1)
+        (void)leave(f, w, n, by);
+    return 0;
 }
 
 /* A thread may be killed before it calls the kernel; what the kernel does, it does whole. */
@@ -127,28 +164,18 @@ static void into_kernel(struct fiber *f)
     f->dying = true;
 }
 
-static int futex_wait_inside(struct fiber *f, const uint32_t *a, uint32_t va, const uint32_t *b,
-                             uint32_t vb, bool timed)
+static int futex_wait(struct fiber *f, const struct lk_check_watch *w, uint32_t n, bool timed)
 {
-    const uint32_t *word[2] = {a, b};
-    shim_queue_enter(f, (uintptr_t)a);
-    if (b != NULL)
-        shim_queue_enter(f, (uintptr_t)b);
-    if (word_now(f, a) == va && (b == NULL || word_now(f, b) == vb))
-        return wait_until(f, word, timed);
-    bool woken = !shim_queue_leave(f, (uintptr_t)a);
-    if (b != NULL)
-        woken |= !shim_queue_leave(f, (uintptr_t)b);
-    if (woken)
-        shim_sleep(f, timed);
-    return EAGAIN;
-}
-
-static int futex_wait(struct fiber *f, const uint32_t *a, uint32_t va, const uint32_t *b,
-                      uint32_t vb, bool timed)
-{
+    uint32_t in = 0;
+    int rc;
     into_kernel(f);
-    int rc = futex_wait_inside(f, a, va, b, vb, timed);
+    while (in < n && enter_if(f, &w[in], in == 0))
+        in++;
+    if (in == n)
+        rc = sleep_on(f, w, n, timed);
+    else
+        rc = leave(f, w, in, LOC_NONE) ? 0 : EAGAIN;
+    f->deeds += rc == 0 && in != n; /* it has used up a wake */
     f->dying = false;
     return rc;
 }
@@ -161,10 +188,17 @@ static uint32_t futex_wake(struct fiber *f, uintptr_t word, uint32_t n)
     return woken;
 }
 
-int lkc_k_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed)
+int lkc_k_futex_waitv(const struct lk_check_watch *w, unsigned n, bool timed)
 {
     struct fiber *f = hook_enter();
-    return f == NULL ? ENOSYS : futex_wait(f, a, va, b, vb, timed);
+    return f == NULL ? ENOSYS : futex_wait(f, w, n, timed);
+}
+
+int lkc_k_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed)
+{
+    const struct lk_check_watch w[2] = {{a, va}, {b, vb}};
+    struct fiber *f = hook_enter();
+    return f == NULL ? ENOSYS : futex_wait(f, w, b != NULL ? 2 : 1, timed);
 }
 
 int lkc_k_futex_wake(const uint32_t *word, int n)
@@ -179,16 +213,13 @@ int lkc_k_futex_wake(const uint32_t *word, int n)
 static long requeue(struct fiber *f, uintptr_t from, uint32_t n, uintptr_t to, uint32_t move)
 {
     into_kernel(f);
-    uint32_t woken = shim_wake(f, from, n), moved = 0;
-    for (; moved < move; moved++) {
-        uint64_t before = queue_rmw(f, shadow_queue(from), OP_WAKE_ONE, 0);
-        uint64_t gone = before & ~explore_stored();
-        if (gone == 0)
-            break;
-        (void)queue_rmw(f, shadow_queue(to), OP_OR, gone);
-    }
+    uint32_t woken = shim_wake(f, from, n);
+    uint64_t before = queue_rmw(f, from, OP_WAKE, move, false);
+    uint64_t gone = before & ~explore_stored();
+    if (gone != 0)
+        (void)queue_rmw(f, to, OP_ENTER, gone, false);
     f->dying = false;
-    return (long)woken + moved;
+    return (long)woken + __builtin_popcountll(gone);
 }
 
 static long fail(int error)
@@ -204,7 +235,7 @@ static long futex_call(struct fiber *f, uint32_t *word, int op, uint32_t val, lo
     switch (op & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
-        rc = futex_wait(f, word, val, NULL, 0, timeout != 0);
+        rc = futex_wait(f, &(struct lk_check_watch){word, val}, 1, timeout != 0);
         return rc == 0 ? 0 : fail(rc);
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET:
@@ -227,11 +258,12 @@ struct waitv_entry { /* struct futex_waitv of Linux 5.16 */
 
 static long waitv_call(struct fiber *f, const struct waitv_entry *v, unsigned n, bool timed)
 {
-    if (n == 0 || n > 2)
-        error_stop(LK_CHECK_UNSUPPORTED, lkc_trap_pc(f), "futex_waitv of %u words", n);
-    const uint32_t *b = n == 2 ? (const uint32_t *)(uintptr_t)v[1].uaddr : NULL;
-    int rc = futex_wait(f, (const uint32_t *)(uintptr_t)v[0].uaddr, (uint32_t)v[0].val, b,
-                        n == 2 ? (uint32_t)v[1].val : 0, timed);
+    struct lk_check_watch w[FUTEX_WAITV_MAX];
+    if (n == 0 || n > FUTEX_WAITV_MAX)
+        return fail(EINVAL);
+    for (unsigned i = 0; i < n; i++)
+        w[i] = (struct lk_check_watch){(const uint32_t *)(uintptr_t)v[i].uaddr, (uint32_t)v[i].val};
+    int rc = futex_wait(f, w, n, timed);
     return rc == 0 ? 0 : fail(rc);
 }
 
@@ -264,15 +296,26 @@ long lkc_k_syscall(long number, long a, long b, long c, long d, long e, long six
 void lkc_k_mortal(bool on)
 {
     struct fiber *f = hook_enter();
-    if (f != NULL)
-        f->mortal = on;
+    if (f == NULL)
+        return;
+    f->mortal = on;
+    f->spared = f->deeds - 1; /* it may die at once */
 }
 
-static bool is_dead(const struct fiber *f, unsigned thread)
+void lkc_k_process(unsigned process)
+{
+    struct fiber *f = hook_enter();
+    if (f != NULL)
+        lkc->g.t[f->tid].process = f->process = process + 1;
+}
+
+enum { ALIVE, DEAD, REPLACED }; /* another process has its number */
+
+static uint64_t life_of(const struct fiber *f, unsigned thread)
 {
     struct access a = shadow_access(f, shadow_death(thread), MO_ACQ);
     a.silent = false;
-    return explore_read(&a) != 0;
+    return explore_read(&a);
 }
 
 /* Only the question whether a process is there; a process is a thread, its id the number + 1. */
@@ -285,7 +328,7 @@ int lkc_k_kill(int pid, int number)
         error_stop(LK_CHECK_UNSUPPORTED, lkc_trap_pc(f), "kill() with a signal");
     if (pid <= 0)
         error_stop(LK_CHECK_MISUSE, lkc_trap_pc(f), "kill(%d, 0) reaches a process group", pid);
-    if ((uint32_t)pid <= lkc->g.nthreads && !is_dead(f, (unsigned)pid - 1))
+    if ((uint32_t)pid <= lkc->g.nthreads && life_of(f, (unsigned)pid - 1) != DEAD)
         return 0;
     errno = ESRCH;
     return -1;
@@ -302,7 +345,7 @@ bool lkc_k_dead(unsigned thread)
     struct fiber *f = hook_enter();
     if (f == NULL)
         return false;
-    return is_dead(f, thread);
+    return life_of(f, thread) != ALIVE;
 }
 
 void shim_robust_add(struct fiber *f, uint32_t *word, uint8_t size)
@@ -337,6 +380,13 @@ void lkc_k_robust_remove(uint32_t *word)
         shim_robust_remove(f, word);
 }
 
+void lkc_k_robust_pending(uint32_t *word)
+{
+    struct fiber *f = hook_enter();
+    if (f != NULL)
+        f->robust_pending = word;
+}
+
 void lkc_k_relax(void)
 {
     struct fiber *f = hook_enter();
@@ -354,22 +404,41 @@ void shim_robust_remove(struct fiber *f, const uint32_t *word)
         }
 }
 
-/* The kernel's walk of the robust list: mark what the thread holds, wake one sleeper of each. */
-void shim_thread_ends(struct fiber *f)
+/* What the kernel does with one word of the robust list.  The pending one may be free already: its
+ * last holder may not have come to wake anybody (handle_futex_death(), Linux 5.4). */
+static void robust_word(struct fiber *f, uint32_t *word, uint8_t size, bool pending)
 {
-    f->dying = true;
-    for (uint32_t i = 0; i < f->nrobust; i++) {
-        struct access a = hook_access(f, f->robust[i], f->robust_size[i], MO_AR);
-        a.op = OP_ROBUST;
-        a.expected = f->tid + 1;
-        uint64_t before = explore_read(&a);
-        if ((before & FUTEX_TID_MASK) == f->tid + 1 && before & FUTEX_WAITERS)
-            (void)shim_wake(f, (uintptr_t)f->robust[i], 1);
-    }
+    struct access a = hook_access(f, word, size, MO_AR);
+    a.op = OP_ROBUST;
+    a.expected = f->tid + 1;
+    uint32_t before = (uint32_t)explore_read(&a);
+    bool held = (before & FUTEX_TID_MASK) == f->tid + 1;
+    if ((held && before & FUTEX_WAITERS) || (pending && before == 0))
+        (void)shim_wake(f, (uintptr_t)word, 1);
 }
 
-void shim_die(struct fiber *f)
+void shim_thread_ends(struct fiber *f)
 {
+    uint8_t size = 4;
+    f->dying = true;
+    for (uint32_t i = 0; i < f->nrobust; i++) {
+        if (f->robust[i] == f->robust_pending)
+            size = f->robust_size[i];
+        else
+            robust_word(f, f->robust[i], f->robust_size[i], false);
+    }
+    if (f->robust_pending != NULL)
+        robust_word(f, f->robust_pending,
+                    loc_find((uintptr_t)f->robust_pending, 8) != LOC_NONE ? 8 : size, true);
+}
+
+void shim_die(struct fiber *f, bool replaced)
+{
+    f->dying = true;
+    struct access a = shadow_access(f, shadow_death(f->tid), MO_REL);
+    a.silent = false;
+    a.death = true;
+    explore_write(&a, replaced ? REPLACED : DEAD);
     shim_thread_ends(f);
     explore_end(0);
 }

@@ -232,12 +232,12 @@ static int cond_wait(struct fiber *f, pthread_cond_t *c, pthread_mutex_t *m, boo
 {
     if ((owner(m) & M_OWNER) != f->tid + 1)
         misuse(f, "a thread waits for a condition without its mutex");
-    shim_queue_enter(f, (uintptr_t)c);
+    shim_queue_enter(f, (uintptr_t)c, true);
     (void)unlock(f, m);
     bool early =
         (timed || lkc->opt.spurious_wakes) && times_out(f) && shim_queue_leave(f, (uintptr_t)c);
     if (!early)
-        shim_sleep(f, timed);
+        (void)shim_sleep(f, timed);
     int rc = lock(f, m);
     return rc == 0 && early && timed ? ETIMEDOUT : rc;
 }

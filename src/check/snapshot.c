@@ -5,7 +5,7 @@
 
 struct snapshot {
     uint64_t bytes;
-    uint32_t nthreads, tcap, nlocs, stamp, last, deaths;
+    uint32_t nthreads, tcap, nlocs, stamp, last;
     uint8_t todo;
     evid subject;
 };
@@ -16,6 +16,7 @@ struct packed_thread {
     uint32_t len, stuck_at;
     evid creator;
     uint8_t live, stuck, timed, detached;
+    uint32_t died, process;
 };
 
 struct packed_loc {
@@ -60,7 +61,9 @@ static char *pack_thread(const struct graph *g, uint32_t tid, uint32_t len, bool
                                 .stuck_at = t->stuck_at,
                                 .stuck = whole ? t->stuck : STUCK_NO,
                                 .timed = whole && t->timed,
-                                .detached = t->detached};
+                                .detached = t->detached,
+                                .died = t->died <= len ? t->died : 0,
+                                .process = t->process};
     out += sizeof *p;
     memcpy(out, t->ev, len * sizeof *t->ev);
     out += len * sizeof *t->ev;
@@ -106,7 +109,6 @@ struct snapshot *snapshot_pack(const struct graph *g, const uint32_t *keep, enum
     s->tcap = g->tcap;
     s->stamp = g->stamp;
     s->last = g->last;
-    s->deaths = g->deaths;
     s->todo = (uint8_t)todo;
     s->subject = subject;
     s->nlocs = 0;
@@ -161,6 +163,8 @@ static const char *unpack_thread(struct graph *g, uint32_t tid, uint32_t tcap, c
     t->stuck = p->stuck;
     t->timed = p->timed;
     t->detached = p->detached;
+    t->died = p->died;
+    t->process = p->process;
     in += sizeof *p;
     memcpy(t->ev, in, len * sizeof *t->ev);
     in += len * sizeof *t->ev;
@@ -205,7 +209,6 @@ enum todo snapshot_unpack(struct snapshot *s, struct graph *g, evid *subject)
     g->nthreads = s->nthreads;
     g->stamp = s->stamp;
     g->last = s->last;
-    g->deaths = s->deaths;
     const char *in = (const char *)(s + 1);
     for (uint32_t t = 0; t < s->nthreads; t++)
         in = unpack_thread(g, t, s->tcap, in);

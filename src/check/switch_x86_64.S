@@ -252,9 +252,12 @@ __tsan_init:
         HOOK    syscall, lkc_k_syscall
         HOOK    kill, lkc_k_kill
         HOOK    lk_check_mortal, lkc_k_mortal
+        HOOK    lk_check_process, lkc_k_process
+        HOOK    lk_check_robust_pending, lkc_k_robust_pending
         HOOK    lk_check_dead, lkc_k_dead
         HOOK    lk_check_thread, lkc_k_thread
         HOOK    lk_check_futex_wait, lkc_k_futex_wait
+        HOOK    lk_check_futex_waitv, lkc_k_futex_waitv
         HOOK    lk_check_futex_wake, lkc_k_futex_wake
         HOOK    lk_check_robust_add, lkc_k_robust_add
         HOOK    lk_check_robust_remove, lkc_k_robust_remove

@@ -44,8 +44,14 @@ static const char *op_name(const struct event *e)
         return e->flags & EF_STUCK ? "waits for the semaphore," : "semaphore down";
     case OP_TRYSEM:
         return "semaphore trywait";
-    case OP_WAKE_ONE:
-        return "wake one,";
+    case OP_COMPARE:
+        return "the kernel compares";
+    case OP_ENTER:
+        return "goes to sleep on";
+    case OP_LEAVE:
+        return "no longer sleeps on";
+    case OP_WAKE:
+        return "wakes the sleepers of";
     case OP_ROBUST:
         return "the kernel marks";
     case OP_BARRIER:
@@ -101,7 +107,10 @@ void report_event(const struct graph *g, evid id, char *text, size_t size)
         (void)snprintf(text, size, "fence %s", order_name(e));
         break;
     case EK_CHOICE:
-        (void)snprintf(text, size, "choice %u of %u", (unsigned)e->value, (unsigned)e->operand);
+        if (e->flags & EF_CRASH)
+            (void)snprintf(text, size, e->value != 0 ? "is killed" : "is not killed here");
+        else
+            (void)snprintf(text, size, "choice %u of %u", (unsigned)e->value, (unsigned)e->operand);
         break;
     case EK_WRITE:
         if (e->flags & EF_CRASH)

@@ -1,5 +1,5 @@
-/* The number of a dead process may have been given to a stranger: who asks for it alone waits for
- * ever. Options: --deaths 1 --pid-reuse
+/* The number of a dead process may be a stranger's: who asks for it alone waits for ever.
+ * Options: --deaths 1 --pid-reuse
  * Expect: hang */
 #include <pthread.h>
 #include <signal.h>

@@ -113,14 +113,6 @@ static inline void lk_relax(void)
 #endif
 }
 
-/* How often a bounded spin looks.  The checker needs no luck: there a thread that cannot go on goes
- * to sleep at once. */
-#ifdef LK_BUILD_MODEL
-#define LK_SPINS(n) 0
-#else
-#define LK_SPINS(n) (n)
-#endif
-
 /* Ask for the cache line of p ahead of a read. */
 static inline void lk_prefetch(const void *p)
 {

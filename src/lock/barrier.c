@@ -8,10 +8,9 @@
 
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "base/spin.h"
 
 #define MEETING (UINT64_C(1) << 32)
-
-enum { SPINS = LK_SPINS(100) };
 
 static int give_up(lk_barrier *b, uint64_t meeting)
 {
@@ -28,14 +27,12 @@ static int give_up(lk_barrier *b, uint64_t meeting)
 
 static int wait_for_others(lk_barrier *b, uint64_t meeting, const struct lki_deadline *until)
 {
-    for (int spins = 0;; spins++) {
+    struct lki_spin spin;
+    lki_spin_aloof(&spin); /* and no longer: the others need the processors */
+    for (;;) {
         /* [barrier.4] acquire, pairs with [barrier.3]: what the others wrote before they came. */
         if (lk_load_acq_u64(&b->state_) / MEETING != meeting)
             return 0;
-        if (spins < SPINS) {
-            lk_relax();
-            continue;
-        }
         if (lki_futex_sleep(lk_high_half(&b->state_), (uint32_t)meeting, b->shared_ != 0, until) ==
             ETIMEDOUT)
             return give_up(b, meeting);

@@ -10,10 +10,10 @@
 
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "base/spin.h"
 #include "lock/mutex.h"
 
 enum { NOBODY, WRITER, ASLEEP };
-enum { SPINS = LK_SPINS(200) };
 
 static const struct lki_deadline never = {NULL, CLOCK_MONOTONIC};
 
@@ -89,15 +89,16 @@ void lk_brlock_rdunlock(lk_brlock *l)
 /* The gate is shut: wait until this line is empty. */
 static int wait_for_line(lk_brlock *l, const uint32_t *count, const struct lki_deadline *until)
 {
-    for (int spins = 0;; spins++) {
+    struct lki_spin spin;
+    for (bool begun = false;; begun = true) {
         /* [brlock.6] seq_cst, pairs with [brlock.2] [brlock.5] [brlock.12]: what those who left have
          * read, and those who came before the gate was shut. */
         if (lk_load_sc_u32(count) == 0)
             return 0;
-        if (spins < SPINS) {
-            lk_relax();
+        if (!begun)
+            lki_spin_begin(&spin);
+        if (lki_spin_near(&spin))
             continue;
-        }
         if (until->at != NULL && lki_deadline_passed(until))
             return ETIMEDOUT;
         /* [brlock.7] seq_cst, pairs with [brlock.3] [brlock.4]: a reader that leaves from now on

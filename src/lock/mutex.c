@@ -1,14 +1,17 @@
 /* mutex.c - the paths of latchkey/mutex.h that wait.
  *
- * Word: {SHARED:1, 0:28, HUNGRY:1, CROWDED:1, HELD:1}; SHARED never changes.
- *   0                  free
- *   HELD               locked, and nobody relies on a wake
- *   HELD CROWDED       locked; the unlocker must wake one
- *   HELD CROWDED HUNGRY  as before, and free but for those who have slept once it is unlocked:
- *   CROWDED HUNGRY     reserved: free for a thread that has slept; one has been woken for it
+ * Word: {SHARED:1, 0:27, AWAKE:1, HUNGRY:1, CROWDED:1, HELD:1}; SHARED never changes.
+ *   0                   free
+ *   AWAKE               free; a waiting thread looks at it, and those that come later leave it to
+ *                       that one
+ *   HELD                locked, and nobody relies on a wake
+ *   HELD CROWDED        locked; the unlocker must wake one
+ *   HELD CROWDED HUNGRY as before; will be reserved when it is unlocked
+ *   CROWDED HUNGRY      reserved: free for a thread that has slept; one has been woken for it
  * A thread sleeps only on a value with CROWDED, which says that a wake is owed.  An unlock pays one
  * wake and clears CROWDED, so a thread that slept, and may have been woken in place of others that
- * still sleep, locks with CROWDED, or sets it if it gives up.
+ * still sleep, locks with CROWDED, or sets it if it gives up.  AWAKE is cleared by whoever locks or
+ * goes to sleep or gives up; others that are awake set it again.
  * Legal: CROWDED with no sleeper (a wasted wake).  Illegal: HELD without CROWDED while others sleep
  * and none that slept is awake (they sleep for ever); reserved while nobody was woken for it.
  *
@@ -18,15 +21,17 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/spin.h"
 #include "lock/mutex.h"
 
 #define HELD LK_MUTEX_HELD_
 #define CROWDED 2u
 #define HUNGRY 4u
+#define AWAKE 8u
 #define SHARED LK_MUTEX_SHARED_
 
-/* Sleeping and waking cost some 10 us; the sections that such a lock is made for far less. */
-enum { SPINS = LK_SPINS(100) };
+/* How a thread stands: come just now, waiting awake, or has slept. */
+enum standing { NEW, WAITING, SLEPT };
 
 static uint32_t look(const uint32_t *word)
 {
@@ -34,12 +39,21 @@ static uint32_t look(const uint32_t *word)
     return lk_load_rlx_u32(word);
 }
 
-/* One try, if the word says that it may be taken by a thread that has (not) slept. */
-static bool take(uint32_t *word, uint32_t seen, bool slept)
+static bool may_take(uint32_t seen, enum standing me)
 {
-    if ((seen & HELD) || (!slept && (seen & HUNGRY)))
+    uint32_t against = HELD;
+    if (me == NEW)
+        against |= AWAKE;
+    if (me != SLEPT)
+        against |= HUNGRY;
+    return (seen & against) == 0;
+}
+
+static bool take(uint32_t *word, uint32_t seen, enum standing me)
+{
+    if (!may_take(seen, me))
         return false;
-    uint32_t wanted = (seen & (SHARED | CROWDED)) | HELD | (slept ? CROWDED : 0);
+    uint32_t wanted = (seen & (SHARED | CROWDED)) | HELD | (me == SLEPT ? CROWDED : 0);
     /* [mutex.4] acquire, pairs with [mutex.2] [mutex.5]: what the last holder wrote. */
     return lk_cas_acq_u32(word, &seen, wanted);
 }
@@ -49,61 +63,70 @@ int lk_mutex_trylock_slowly_(lk_mutex *m)
     uint32_t seen;
     do {
         seen = look(&m->word_);
-        if (take(&m->word_, seen, false))
+        if (take(&m->word_, seen, NEW))
             return 0;
-    } while ((seen & (HELD | HUNGRY)) == 0); /* it changed under our hands */
+    } while (may_take(seen, NEW)); /* it changed under our hands */
     return EBUSY;
 }
 
-static bool spin(uint32_t *word)
-{
-    for (int i = 0; i < SPINS; i++) {
-        if (take(word, look(word), false))
-            return true;
-        lk_relax();
-    }
-    return false;
-}
-
 /* The deadline has passed.  A wake that we had may have been owed to others: it goes on. */
-static int give_up(uint32_t *word)
+static int give_up(uint32_t *word, enum standing me)
 {
     for (;;) {
         uint32_t seen = look(word);
-        if (take(word, seen, true))
+        if (take(word, seen, me))
             return 0;
+        if (may_take(seen, me))
+            continue;
+        uint32_t left = (seen & ~AWAKE) | (me == SLEPT ? CROWDED : 0);
         /* [mutex.7] relaxed: a promise of the holder's to wake; its unlock reads the word. */
-        if ((seen & HELD) && ((seen & CROWDED) || lk_cas_rlx_u32(word, &seen, seen | CROWDED)))
+        if (left == seen || lk_cas_rlx_u32(word, &seen, left))
             return ETIMEDOUT;
     }
 }
 
+/* A waiting thread looks on for a while.  True: look again. */
+static bool look_on(uint32_t *word, uint32_t seen, struct lki_spin *spin)
+{
+    if (!lki_spin_more(spin))
+        return false;
+    if ((seen & AWAKE) == 0)
+        /* [mutex.10] relaxed: later comers leave the mutex to us; guards nothing. */
+        (void)lk_cas_rlx_u32(word, &seen, seen | AWAKE);
+    lki_spin_pause();
+    return true;
+}
+
 int lki_mutex_lock(uint32_t *word, const struct lki_deadline *until)
 {
-    bool slept = false;
+    enum standing me = NEW;
     unsigned in_vain = 0;
-    if (spin(word))
+    struct lki_spin spin;
+    if (take(word, look(word), NEW))
         return 0;
-    for (;;) {
+    for (lki_spin_aloof(&spin);;) {
         uint32_t seen = look(word);
-        if (take(word, seen, slept))
+        if (take(word, seen, me))
             return 0;
-        if (!slept && (seen & (HELD | HUNGRY)) == 0)
+        if (may_take(seen, me))
             continue;
-        uint32_t wanted = seen | CROWDED | (in_vain >= LK_MUTEX_PATIENCE ? HUNGRY : 0);
-        if (slept && (seen & HELD) == 0)
+        if (me != SLEPT && look_on(word, seen, &spin)) {
+            me = WAITING;
             continue;
+        }
         if (until->at != NULL && lki_deadline_passed(until))
-            return slept ? give_up(word) : ETIMEDOUT;
+            return give_up(word, me);
+        uint32_t hungry = in_vain >= LK_MUTEX_PATIENCE ? HUNGRY : 0;
+        uint32_t wanted = (seen & ~AWAKE) | CROWDED | hungry;
         /* [mutex.8] relaxed: the bit must be in the word before the kernel compares it, and the
          * kernel's own lock orders that. */
         if (seen != wanted && !lk_cas_rlx_u32(word, &seen, wanted))
             continue;
         int rc = lki_futex_sleep(word, wanted, (wanted & SHARED) != 0, until);
         in_vain += rc == 0;
-        slept = true;
+        me = SLEPT;
         if (rc == ETIMEDOUT)
-            return give_up(word);
+            return give_up(word, me);
     }
 }
 
@@ -112,7 +135,7 @@ static void unreserve(uint32_t *word, uint32_t reserved)
 {
     /* [mutex.9] relaxed: nothing was written since [mutex.5]; whoever takes it reads that through
      * this one (a release sequence). */
-    if (lk_cas_rlx_u32(word, &reserved, reserved & SHARED))
+    if (lk_cas_rlx_u32(word, &reserved, reserved & (SHARED | AWAKE)))
         (void)lki_futex_rouse(word, 1, (reserved & SHARED) != 0);
 }
 
@@ -120,7 +143,7 @@ void lk_mutex_unlock_slowly_(lk_mutex *m)
 {
     uint32_t seen = look(&m->word_), wanted;
     do {
-        wanted = seen & HUNGRY ? seen & ~HELD : seen & SHARED;
+        wanted = seen & (seen & HUNGRY ? SHARED | CROWDED | HUNGRY | AWAKE : SHARED | AWAKE);
         /* [mutex.5] release, pairs with [mutex.1] [mutex.3] [mutex.4]: as [mutex.2]. */
     } while (!lk_cas_rel_u32(&m->word_, &seen, wanted));
     if ((seen & CROWDED) == 0)

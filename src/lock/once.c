@@ -8,13 +8,12 @@
 #include "base/atomic.h"
 #include "base/futex.h"
 #include "base/robust.h"
+#include "base/spin.h"
 
 #define DONE LK_ONCE_DONE_
 #define RUNNING 2u
 #define EPOCH 0x7f000000u
 #define SLEEPERS 0x80000000u
-
-enum { SPINS = LK_SPINS(100) };
 
 struct running {
     uint32_t *word;
@@ -46,11 +45,11 @@ static uint32_t my_name(void)
 /* Another thread runs it: wait for a change.  ETIMEDOUT or 0. */
 static int wait_for_change(uint32_t *word, uint32_t seen, const struct lki_deadline *until)
 {
-    for (int i = 0; i < SPINS; i++) {
+    struct lki_spin spin;
+    for (lki_spin_aloof(&spin); lki_spin_near(&spin);) {
         /* [once.7] relaxed: only whether it has changed. */
         if (lk_load_rlx_u32(word) != seen)
             return 0;
-        lk_relax();
     }
     if (until->at != NULL && lki_deadline_passed(until))
         return ETIMEDOUT;

@@ -7,6 +7,7 @@
  *   READERS_SLEEP  some of the waiting readers sleep: who lets them in wakes all
  *   UPGRADING      a reader waits for the others to leave
  *   HUNGRY         only writers that have slept may enter (hand-off, as in mutex.c)
+ *   AWAKE          a writer that waits looks at the lock: those that come later leave it to that one
  *   PHASE          turned over when waiting readers are let in
  *
  * Readers that wait are counted, and *let in* all at once: one step moves their count to the
@@ -31,6 +32,7 @@
 
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "base/spin.h"
 
 #define INSIDE UINT64_C(0xffff)
 #define WAITING UINT64_C(0xffff0000)
@@ -41,13 +43,12 @@
 #define UPGRADING (WRITER << 3)
 #define HUNGRY (WRITER << 4)
 #define PHASE (WRITER << 5)
+#define AWAKE (WRITER << 6)
 #define WRITERS UINT64_C(0xffff000000000000)
 #define ONE_WRITER (UINT64_C(1) << 48)
 #define MOST 65534u
 
 #define KIND 3u
-
-enum { SPINS = LK_SPINS(100) };
 
 static uint64_t look(const lk_rwlock *l)
 {
@@ -74,9 +75,17 @@ static bool reader_may_enter(uint64_t s, unsigned kind)
     return kind == LK_RWLOCK_PREFER_WRITER && (s & INSIDE) != 0;
 }
 
-static bool writer_may_enter(uint64_t s, bool raised)
+/* How a writer stands: come just now, counted as waiting, or counted and has raised the gate. */
+enum standing { NEW, COUNTED, RAISED };
+
+static bool writer_may_enter(uint64_t s, enum standing me)
 {
-    return (s & (WRITER | INSIDE)) == 0 && (raised || (s & HUNGRY) == 0);
+    uint64_t against = WRITER | INSIDE;
+    if (me == NEW)
+        against |= AWAKE;
+    if (me != RAISED)
+        against |= HUNGRY;
+    return (s & against) == 0;
 }
 
 /* Nobody is there to whom these bits would say something. */
@@ -85,7 +94,7 @@ static uint64_t tidy(uint64_t s)
     if ((s & WAITING) == 0)
         s &= ~(s & INSIDE ? READERS_SLEEP : READERS_SLEEP | PHASE);
     if ((s & (WRITERS | UPGRADING)) == 0)
-        s &= ~(CROWDED | HUNGRY);
+        s &= ~(CROWDED | HUNGRY | AWAKE);
     return s;
 }
 
@@ -160,9 +169,10 @@ static bool enter_from_waiting(lk_rwlock *l, uint64_t seen)
 }
 
 /* Counted as waiting since the state had this PHASE. */
-static int wait_to_be_let_in(lk_rwlock *l, uint64_t phase, const struct lki_deadline *until)
+static int wait_to_be_let_in(lk_rwlock *l, uint64_t phase, struct lki_spin *spin,
+                             const struct lki_deadline *until)
 {
-    for (int spins = 0;; spins++) {
+    for (;;) {
         /* [rwlock.7] acquire, pairs with [rwlock.2] [rwlock.4]: PHASE turned over
          * behind what the last writer wrote. */
         uint64_t seen = lk_load_acq_u64(&l->state_);
@@ -173,10 +183,8 @@ static int wait_to_be_let_in(lk_rwlock *l, uint64_t phase, const struct lki_dead
                 return 0;
             continue;
         }
-        if (spins < SPINS) {
-            lk_relax();
+        if (lki_spin_near(spin))
             continue;
-        }
         if (until->at != NULL && lki_deadline_passed(until))
             return stop_waiting(l, phase);
         /* [rwlock.15] relaxed: the bit must be in the word before the kernel compares it, and the
@@ -206,9 +214,14 @@ static int enter_reading(lk_rwlock *l, uint64_t *seen)
 
 static int rdlock(lk_rwlock *l, const struct lki_deadline *until)
 {
-    for (int spins = 0;; spins++) {
-        uint64_t seen;
-        int rc = enter_reading(l, &seen);
+    struct lki_spin spin;
+    uint64_t seen;
+    int rc = enter_reading(l, &seen);
+    if (rc != EBUSY)
+        return rc;
+    lki_spin_aloof(&spin);
+    for (;;) {
+        rc = enter_reading(l, &seen);
         if (rc != EBUSY)
             return rc;
         if ((seen & WAITING) >> 16 >= MOST - (seen & INSIDE))
@@ -217,7 +230,7 @@ static int rdlock(lk_rwlock *l, const struct lki_deadline *until)
             return ETIMEDOUT;
         /* [rwlock.17] relaxed: counts itself; what it may read comes with [rwlock.7]. */
         if (lk_cas_rlx_u64(&l->state_, &seen, seen + ONE_WAITING))
-            return wait_to_be_let_in(l, seen & PHASE, until);
+            return wait_to_be_let_in(l, seen & PHASE, &spin, until);
     }
 }
 
@@ -249,13 +262,13 @@ void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
 
 /* ---- writers ------------------------------------------------------------------------------- */
 
-/* One try to enter.  `counted`: among the waiting ones. */
-static bool enter_writing(lk_rwlock *l, uint64_t seen, bool counted, bool raised)
+/* One try to enter. */
+static bool enter_writing(lk_rwlock *l, uint64_t seen, enum standing me)
 {
-    if (!writer_may_enter(seen, raised))
+    if (!writer_may_enter(seen, me))
         return false;
-    uint64_t wanted = ((seen | WRITER) & ~HUNGRY) - (counted ? ONE_WRITER : 0);
-    if (raised && (wanted & WRITERS))
+    uint64_t wanted = ((seen | WRITER) & ~(HUNGRY | AWAKE)) - (me != NEW ? ONE_WRITER : 0);
+    if (me == RAISED && (wanted & WRITERS))
         wanted |= CROWDED;
     /* [rwlock.6] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.5]: as [rwlock.3]. */
     return lk_cas_acq_u64(&l->state_, &seen, tidy(wanted));
@@ -266,23 +279,23 @@ int lk_rwlock_trywrlock(lk_rwlock *l)
     uint64_t seen;
     do {
         seen = look(l);
-        if (enter_writing(l, seen, false, false))
+        if (enter_writing(l, seen, NEW))
             return 0;
-    } while (writer_may_enter(seen, false));
+    } while (writer_may_enter(seen, NEW));
     return EBUSY;
 }
 
 /* A counted writer's deadline has passed.  Readers that waited only for it go in; a wake that it had
  * goes on. */
-static int stop_writing(lk_rwlock *l, bool raised)
+static int stop_writing(lk_rwlock *l, enum standing me)
 {
     for (;;) {
         uint64_t seen = look(l);
-        if (enter_writing(l, seen, true, raised))
+        if (enter_writing(l, seen, me))
             return 0;
-        if (writer_may_enter(seen, raised))
+        if (writer_may_enter(seen, me))
             continue;
-        uint64_t left = given_up(seen - ONE_WRITER, kind_of(l), raised);
+        uint64_t left = given_up((seen & ~AWAKE) - ONE_WRITER, kind_of(l), me == RAISED);
         /* [rwlock.14] relaxed: takes back a count; guards nothing. */
         if (!lk_cas_rlx_u64(&l->state_, &seen, left))
             continue;
@@ -300,41 +313,64 @@ static int sleep_at_gate(lk_rwlock *l, uint64_t seen, bool hungry, const struct 
     lk_store_rlx_u32(&l->gate_, 1);
     /* [rwlock.18] acq_rel, pairs with [rwlock.10] [rwlock.4]: who clears CROWDED stores its 0 behind
      * our 1; a read-modify-write even if the bit is set already. */
-    if (!lk_cas_acqrel_u64(&l->state_, &seen, seen | CROWDED | (hungry ? HUNGRY : 0)))
+    uint64_t wanted = (seen & ~AWAKE) | CROWDED | (hungry ? HUNGRY : 0);
+    if (!lk_cas_acqrel_u64(&l->state_, &seen, wanted))
         return EAGAIN;
     return lki_futex_sleep(&l->gate_, 1, is_shared(l), until);
 }
 
+/* A new writer that cannot enter counts itself, so that readers make way as the kind says, and later
+ * writers do.  0 (counted), EAGAIN (too many), EBUSY: the state has changed. */
+static int count_writer(lk_rwlock *l, uint64_t seen)
+{
+    if (seen >> 48 >= MOST)
+        return EAGAIN;
+    /* [rwlock.21] relaxed: guards nothing. */
+    return lk_cas_rlx_u64(&l->state_, &seen, (seen + ONE_WRITER) | AWAKE) ? 0 : EBUSY;
+}
+
+/* A counted writer looks on for a while.  True: look again. */
+static bool look_on(lk_rwlock *l, uint64_t seen, struct lki_spin *spin)
+{
+    if (!lki_spin_more(spin))
+        return false;
+    if ((seen & AWAKE) == 0)
+        /* [rwlock.27] relaxed: another that was awake has entered or sleeps; guards nothing. */
+        (void)lk_cas_rlx_u64(&l->state_, &seen, seen | AWAKE);
+    lki_spin_pause();
+    return true;
+}
+
 static int wrlock(lk_rwlock *l, const struct lki_deadline *until)
 {
-    bool counted = false, raised = false;
+    enum standing me = NEW;
     unsigned in_vain = 0;
-    for (int spins = 0;; spins++) {
+    struct lki_spin spin;
+    if (enter_writing(l, look(l), NEW))
+        return 0;
+    lki_spin_aloof(&spin);
+    for (;;) {
         uint64_t seen = look(l);
-        if (enter_writing(l, seen, counted, raised))
+        if (enter_writing(l, seen, me))
             return 0;
-        if (writer_may_enter(seen, raised))
+        if (writer_may_enter(seen, me))
             continue;
-        if (!counted) {
-            if (seen >> 48 >= MOST)
-                return EAGAIN;
-            if (until->at != NULL && lki_deadline_passed(until))
-                return ETIMEDOUT;
-            /* [rwlock.21] relaxed: counts itself, so that readers make way. */
-            counted = lk_cas_rlx_u64(&l->state_, &seen, seen + ONE_WRITER);
+        if (me == COUNTED && look_on(l, seen, &spin))
             continue;
-        }
-        if (spins < SPINS && !raised) {
-            lk_relax();
-            continue;
-        }
         if (until->at != NULL && lki_deadline_passed(until))
-            return stop_writing(l, raised);
-        raised = true;
+            return me == NEW ? ETIMEDOUT : stop_writing(l, me);
+        if (me == NEW) {
+            int rc = count_writer(l, seen);
+            if (rc == EAGAIN)
+                return EAGAIN;
+            me = rc == 0 ? COUNTED : NEW;
+            continue;
+        }
+        me = RAISED;
         int rc = sleep_at_gate(l, seen, in_vain >= LK_MUTEX_PATIENCE, until);
         in_vain += rc == 0;
         if (rc == ETIMEDOUT)
-            return stop_writing(l, raised);
+            return stop_writing(l, me);
     }
 }
 
@@ -417,7 +453,11 @@ int lk_rwlock_upgrade_until(lk_rwlock *l, const struct timespec *deadline)
     bool upgrading = false, raised = false;
     if (lki_deadline_check(&until) != 0)
         return EINVAL;
-    for (int spins = 0;; spins++) {
+    if (lk_rwlock_tryupgrade(l) == 0)
+        return 0;
+    struct lki_spin spin;
+    lki_spin_aloof(&spin);
+    for (;;) {
         uint64_t seen = look(l);
         if (!upgrading && (seen & UPGRADING))
             return EDEADLK;
@@ -432,10 +472,8 @@ int lk_rwlock_upgrade_until(lk_rwlock *l, const struct timespec *deadline)
             upgrading = lk_cas_rlx_u64(&l->state_, &seen, seen | UPGRADING);
             continue;
         }
-        if (spins < SPINS && !raised) {
-            lk_relax();
+        if (!raised && lki_spin_near(&spin))
             continue;
-        }
         if (until.at != NULL && lki_deadline_passed(&until))
             return stop_upgrading(l, raised);
         raised = true;

@@ -8,12 +8,11 @@
 
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "base/spin.h"
 
 #define VALUE UINT64_C(0xffffffff)
 #define ONE_WAITER (UINT64_C(1) << 32)
 #define SHARED LK_SEM_SHARED_
-
-enum { SPINS = LK_SPINS(100) };
 
 static const struct lki_deadline never = {NULL, CLOCK_MONOTONIC};
 
@@ -50,11 +49,10 @@ static int give_up(lk_sem *s)
 
 static int wait(lk_sem *s, const struct lki_deadline *until)
 {
-    for (int i = 0; i < SPINS; i++) {
+    struct lki_spin spin;
+    for (lki_spin_aloof(&spin); lki_spin_near(&spin);)
         if (take(s, 0))
             return 0;
-        lk_relax();
-    }
     if (until->at != NULL && lki_deadline_passed(until))
         return take(s, 0) ? 0 : ETIMEDOUT;
     uint64_t seen = look(s);

@@ -7,12 +7,14 @@
 
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "base/spin.h"
 
 #define HELD LK_SEQLOCK_HELD_
 #define CROWDED LK_SEQLOCK_CROWDED_
 #define SHARED LK_SEQLOCK_SHARED_
 
-enum { SPINS = LK_SPINS(100) };
+/* Copies that a reader tries before it locks the writers out. */
+enum { COPIES = 32 };
 
 static const struct lki_deadline never = {NULL, CLOCK_MONOTONIC};
 
@@ -44,17 +46,16 @@ static int give_up(lk_seqlock *l)
 
 static int lock(lk_seqlock *l, const struct lki_deadline *until)
 {
+    struct lki_spin spin;
     bool slept = false;
-    for (int spins = 0;; spins++) {
+    if (take(l, look(l), false))
+        return 0;
+    for (lki_spin_aloof(&spin);;) {
         uint64_t seen = look(l);
         if (take(l, seen, slept))
             return 0;
-        if ((seen & HELD) == 0)
+        if ((seen & HELD) == 0 || (!slept && lki_spin_near(&spin)))
             continue;
-        if (spins < SPINS) {
-            lk_relax();
-            continue;
-        }
         if (until->at != NULL && lki_deadline_passed(until))
             return slept ? give_up(l) : ETIMEDOUT;
         /* [seqlock.10] relaxed: the bit must be in the word before the kernel compares it, and the
@@ -132,15 +133,17 @@ void lk_seqlock_store(lk_seqlock *l, void *guarded, const void *from, size_t siz
 
 uint64_t lk_seqlock_begin_slowly_(lk_seqlock *l)
 {
-    for (int i = 0; i < SPINS; i++) {
+    struct lki_spin spin;
+    uint64_t seen;
+    lki_spin_aloof(&spin);
+    do {
         /* [seqlock.12] acquire, pairs with [seqlock.5]: as [seqlock.1]. */
-        uint64_t seen = lk_load_acq_u64(&l->word_);
+        seen = lk_load_acq_u64(&l->word_);
         if ((seen & HELD) == 0)
             return seen;
-        lk_relax();
-    }
+    } while (lki_spin_near(&spin));
     (void)lock(l, &never);
-    uint64_t seen = look(l) & ~(HELD | CROWDED);
+    seen = look(l) & ~(HELD | CROWDED);
     unlock(l, 0);
     return seen;
 }
@@ -148,7 +151,7 @@ uint64_t lk_seqlock_begin_slowly_(lk_seqlock *l)
 /* One copy failed: a few more, then one with the writers locked out. */
 void lk_seqlock_load_slowly_(lk_seqlock *l, void *to, const void *guarded, size_t size)
 {
-    for (int i = 0; i < LK_SPINS(32); i++) {
+    for (int i = 0; i < COPIES; i++) {
         uint64_t seq = lk_seqlock_begin(l);
         lk_seqlock_get(to, guarded, size);
         if (!lk_seqlock_retry(l, seq))

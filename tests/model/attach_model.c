@@ -1,9 +1,9 @@
-/* Attaching and detaching as shipped: two processes and a slot or two, deaths at any step.  Whoever is
- * attached has a slot of its own under a name that was never given before; a slot is given again only
- * after its thread has gone, and then what that thread wrote is visible; whoever sleeps until somebody
- * goes is woken.
+/* Attaching and detaching as shipped: two processes and a slot or two, deaths at any step.  Whoever
+ * is attached has a slot of its own under a name that was never given before; a slot is given again
+ * only after its thread has gone, and then what that thread wrote is visible; whoever sleeps until
+ * somebody goes is woken.
  *
- * Sources: src/life/attach.c src/life/presence.c
+ * Sources: @life src/life/attach.c
  * Run: --deaths 0 -DSLOTS=1 -DWATCH=1
  * Run: --deaths 2 --no-leaks -DSLOTS=1 -DWATCH=0
  * Run: --deaths 1 --no-leaks -DSLOTS=2 -DWATCH=0

@@ -1,8 +1,8 @@
-/* A writer that may be killed at any of its steps, a reader beside it and beside the repair, and the
- * next writer.  The reader gets what was there before, what was stored, or the miss that a removal
- * means; the next writer repairs the shard and goes on; then all that is derived agrees with the
- * entries.  In two phases the reader is beside the writer or beside who comes after it; in one phase
- * it is beside both.
+/* A writer that may be killed at any of its steps, a reader beside it and beside the repair, and
+ * the next writer.  The reader gets what was there before, what was stored, or the miss that a
+ * removal means; the next writer repairs the shard and goes on; then all that is derived agrees
+ * with the entries.  In two phases the reader is beside the writer or beside who comes after it; in
+ * one phase it is beside both.
  *
  * Sources: @cache
  * Run: --deaths 0 -DPHASES=2
@@ -27,11 +27,21 @@ static void *writer(void *arg)
 {
     (void)become_process(true);
     switch (action) {
-    case OVERWRITE: assert(set(OLD, 2) == 0); break;
-    case STORE_NEW: assert(set(NEW, 2) == 0); break;
-    case EVICT: assert(set(NEW, 2) == 0); break;
-    case REMOVE: assert(lk_cache_delete(&cache, &(uint64_t){OLD}, sizeof(uint64_t)) == 0); break;
-    default: assert(lk_cache_flush(&cache) == 0); break;
+    case OVERWRITE:
+        assert(set(OLD, 2) == 0);
+        break;
+    case STORE_NEW:
+        assert(set(NEW, 2) == 0);
+        break;
+    case EVICT:
+        assert(set(NEW, 2) == 0);
+        break;
+    case REMOVE:
+        assert(lk_cache_delete(&cache, &(uint64_t){OLD}, sizeof(uint64_t)) == 0);
+        break;
+    default:
+        assert(lk_cache_flush(&cache) == 0);
+        break;
     }
     finished = true;
     return arg;
@@ -41,9 +51,12 @@ static void *writer(void *arg)
 static bool possible(uint64_t seen)
 {
     switch (action) {
-    case OVERWRITE: return seen == 1 || seen == 2;
-    case STORE_NEW: return seen == 0 || seen == 2;
-    default: return seen == 0 || seen == 1;
+    case OVERWRITE:
+        return seen == 1 || seen == 2;
+    case STORE_NEW:
+        return seen == 0 || seen == 2;
+    default:
+        return seen == 0 || seen == 1;
     }
 }
 

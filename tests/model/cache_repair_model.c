@@ -1,6 +1,6 @@
-/* Two in a row are killed: a writer at any of its steps, then whoever repairs after it, at any step of
- * the repair or of its own change.  The third finds a shard that it can repair.  What was finished
- * stays, what was not is there or not as a whole, nothing leaks.
+/* Two in a row are killed: a writer at any of its steps, then whoever repairs after it, at any step
+ * of the repair or of its own change.  The third finds a shard that it can repair.  What was
+ * finished stays, what was not is there or not as a whole, nothing leaks.
  *
  * Sources: @cache
  * Run: --deaths 2 --no-leaks
@@ -16,8 +16,12 @@ static void *writer(void *arg)
     uintptr_t number = (uintptr_t)arg;
     (void)become_process(true);
     switch (number) {
-    case 1: assert(set(SECOND, 2) == 0); break;
-    default: assert(lk_cache_delete(&cache, &(uint64_t){FIRST}, sizeof(uint64_t)) == 0); break;
+    case 1:
+        assert(set(SECOND, 2) == 0);
+        break;
+    default:
+        assert(lk_cache_delete(&cache, &(uint64_t){FIRST}, sizeof(uint64_t)) == 0);
+        break;
     }
     finished[number] = true;
     return arg;

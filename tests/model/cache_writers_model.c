@@ -1,5 +1,5 @@
-/* Two writers at once, each of which may be killed: the shard's lock, its hand-over after a death, and
- * the repair inside the second one's section.
+/* Two writers at once, each of which may be killed: the shard's lock, its hand-over after a death,
+ * and the repair inside the second one's section.
  *
  * Sources: @cache
  * Run: --deaths 0

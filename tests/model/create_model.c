@@ -1,10 +1,9 @@
-/* Making and opening a segment as shipped, by processes that may be killed at any step: two that open
- * the name and make it if it is not there, and one that only opens it.  Whoever gets a handle has a
- * whole segment, everybody the same one; a death leaves no name behind that leads to half of one.
- * With STALE the name leads at first to a segment from before the last boot.
+/* Making and opening a segment as shipped, by processes that may be killed at any step: two that
+ * open the name and make it if it is not there, and one that only opens it.  Whoever gets a handle
+ * has a whole segment, everybody the same one; a death leaves no name behind that leads to half of
+ * one. With STALE the name leads at first to a segment from before the last boot.
  *
- * Sources: src/shm/create.c src/shm/open.c src/shm/directory.c src/cache/cache.c src/cache/geometry.c
- * Sources: src/cache/hash.c src/life/presence.c src/base/error.c
+ * Sources: @segment
  * Run: --deaths 2 --no-leaks
  * Run: --deaths 1 --no-leaks -DSTALE
  */
@@ -19,7 +18,8 @@
 
 enum { CREATORS = 2, PROCESSES = 3 };
 
-/* ---- what stands on a segment ----------------------------------------------------------------- */
+/* ---- what stands on a segment
+ * ----------------------------------------------------------------- */
 
 int lki_presence_new(struct lki_presence **out, char *at, uint64_t offset, uint32_t threads,
                      size_t page_bytes, int fd, bool writable)

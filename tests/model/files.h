@@ -98,8 +98,7 @@ int flock(int fd, int operation)
         int seen = 0;
         if (__atomic_compare_exchange_n(by, &seen, me, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE) ||
             (lk_check_dead((unsigned)seen - 1) &&
-             __atomic_compare_exchange_n(by, &seen, me, false, __ATOMIC_ACQUIRE,
-                                         __ATOMIC_ACQUIRE)))
+             __atomic_compare_exchange_n(by, &seen, me, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)))
             return 0;
     }
 }

@@ -1,6 +1,6 @@
 /* kernel.h - included before every file of a model: what the sources would ask of the C library and
- * the kernel is asked of the model instead.  The checker itself, in the same program, goes on calling
- * the real ones. */
+ * the kernel is asked of the model instead.  The checker itself, in the same program, goes on
+ * calling the real ones. */
 #ifndef MODEL_KERNEL_H
 #define MODEL_KERNEL_H
 

@@ -1,7 +1,7 @@
-/* Leases: one process has the lease of an absent key and stores the value (FILLS) or gives the lease
- * back; another wants the value meanwhile, waits, and gets it or the lease.  Nobody sleeps for ever,
- * whoever is killed (MORTAL: 0 the first, 1 the second) at whatever step, and at most one of the
- * living has the lease.
+/* Leases: one process has the lease of an absent key and stores the value (FILLS) or gives the
+ * lease back; another wants the value meanwhile, waits, and gets it or the lease.  Nobody sleeps
+ * for ever, whoever is killed (MORTAL: 0 the first, 1 the second) at whatever step, and at most one
+ * of the living has the lease.
  *
  * Sources: @cache
  * Run: --deaths 0 -DFILLS=1 -DMORTAL=0
@@ -32,8 +32,7 @@ static bool ask(struct lk_lease *lease)
     struct value v = {{0, 0}};
     uint64_t key = KEY;
     size_t size = 0;
-    int rc =
-        lk_cache_lease(&cache, &key, sizeof key, &v, sizeof v, &size, 0, NULL, lease);
+    int rc = lk_cache_lease(&cache, &key, sizeof key, &v, sizeof v, &size, 0, NULL, lease);
     if (rc == ENOENT)
         return true;
     assert(rc == 0 && FILLS);

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The shipped sources under the checker: every run that a model's comment asks for explores to the end
-# without an error.
+# The shipped sources under the checker: every run that a model's comment asks for explores to the
+# end without an error.
 #
 # usage: model_test.sh [--campaign] [--find] [--root DIR] LK MODEL.c...
 #     --campaign   the runs of the long form, not those of the short one
@@ -33,15 +33,25 @@ MODEL_OBJECTS=${MODEL_OBJECTS:-$work}/$(echo "$headers" | cut -c1-16)
 export MODEL_OBJECTS
 mkdir -p "$MODEL_OBJECTS" || exit 2
 
-# "@cache" in a list of sources is all that a cache of one shard needs.
+# Words for what belongs together: @life, all of src/life that attaches nobody; @cache, a cache of one
+# shard and what it stands on; @segment, making and opening a cache's segment.
+life() { ls src/life/*.c | grep -v -e attach.c -e _public.c; }
+group() {
+    case $1 in
+    @life) life ;;
+    @cache)
+        ls src/cache/*.c | grep -v -e cache/cache.c -e cache/stat.c -e cache/each.c
+        life
+        ls src/base/copy.c src/base/crc32c.c src/base/error.c ;;
+    @segment)
+        ls src/shm/create.c src/shm/open.c src/shm/directory.c src/life/presence.c \
+           src/cache/cache.c src/cache/geometry.c src/cache/hash.c src/base/error.c ;;
+    *) echo "$1" ;;
+    esac
+}
 sources_of() {
     for word in $(sed -n 's/^ \* Sources: //p' "$1"); do
-        case $word in
-        @cache) (cd "$root" && ls src/cache/*.c src/life/presence.c src/life/rmutex.c \
-                 src/base/copy.c src/base/crc32c.c src/base/error.c |
-                 grep -v -e cache/cache.c -e cache/stat.c -e cache/each.c) ;;
-        *) echo "$word" ;;
-        esac
+        (cd "$root" && group "$word")
     done
 }
 
@@ -55,8 +65,8 @@ explore() {
     set --
     for s in $(sources_of "$model"); do set -- "$@" "$root/$s"; done
     # $options is split into words on purpose.
-    json=$("$lk" check --cc "$here/cc_once" --json --quiet --time "$limit" $options "$model" "$@" -- \
-           -I"$root/src" -I"$root/include" -I"$here" -DLK_BUILD_MODEL=1 -D_GNU_SOURCE \
+    json=$("$lk" check --cc "$here/cc_once" --json --quiet --time "$limit" $options "$model" "$@" \
+           -- -I"$root/src" -I"$root/include" -I"$here" -DLK_BUILD_MODEL=1 -D_GNU_SOURCE \
            -include kernel.h 2>"$work/stderr")
     code=$?
 }

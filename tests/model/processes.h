@@ -1,5 +1,5 @@
-/* processes.h - threads of the model that are attached already, as lki_attach() leaves them: each has
- * a presence slot, its number, and the token in it is on the kernel's list. */
+/* processes.h - threads of the model that are attached already, as lki_attach() leaves them: each
+ * has a presence slot, its number, and the token in it is on the kernel's list. */
 #ifndef MODEL_PROCESSES_H
 #define MODEL_PROCESSES_H
 

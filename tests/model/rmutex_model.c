@@ -2,7 +2,7 @@
  * With HELD the first thread has it already when the others come: all that sleeping and waking is,
  * with fewer beginnings.
  *
- * Sources: src/life/rmutex.c src/life/presence.c
+ * Sources: @life
  * Run: -DTHREADS=2
  * Run: --deaths 2 -DTHREADS=2
  * Campaign: -DTHREADS=3 -DHELD

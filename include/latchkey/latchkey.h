@@ -9,6 +9,7 @@
 #include "latchkey/mutex.h"
 #include "latchkey/once.h"
 #include "latchkey/rmutex.h"
+#include "latchkey/robust.h"
 #include "latchkey/rwlock.h"
 #include "latchkey/seg.h"
 #include "latchkey/sem.h"

@@ -115,14 +115,14 @@ static void epoch_begin(void)
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page != MAP_FAILED && madvise(page, size, MADV_WIPEONFORK) == 0) {
-        /* [robust.4] release, pairs with [robust.3]: the page is mapped. */
+        /* [robust.4] release, pairs with [robust.3] [robust.7]: the page is mapped. */
         lk_store_rel_pu32(&lki_epoch_word, page);
         return;
     }
     if (page != MAP_FAILED)
         (void)munmap(page, size);
     (void)pthread_atfork(NULL, NULL, epoch_in_child);
-    /* [robust.6] release, pairs with [robust.3]: as [robust.4]. */
+    /* [robust.6] release, pairs with [robust.3] [robust.7]: as [robust.4]. */
     lk_store_rel_pu32(&lki_epoch_word, &epoch_without_page);
 }
 

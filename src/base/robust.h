@@ -10,6 +10,7 @@
 #ifndef LKI_ROBUST_H
 #define LKI_ROBUST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,15 @@ uint32_t lki_fork_epoch_slowly(void);
 
 /* The word that the kernel empties in a child; NULL before the first use. */
 extern uint32_t *lki_epoch_word;
+
+/* Is `epoch`, which lki_fork_epoch() gave, still that of this process? */
+static inline bool lki_fork_same(uint32_t epoch)
+{
+    /* [robust.7] acquire, pairs with [robust.4] [robust.6]: the page is mapped. */
+    const uint32_t *word = lk_load_acq_pu32(&lki_epoch_word);
+    /* [robust.8] relaxed: as [robust.2]. */
+    return word != NULL && lk_load_rlx_u32(word) == epoch;
+}
 
 static inline uint32_t lki_fork_epoch(void)
 {

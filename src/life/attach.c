@@ -12,6 +12,8 @@
 #include "life/presence.h"
 
 __thread struct lki_self *lki_mine;
+__thread struct lki_quick lki_quick;
+uint32_t lki_unmaps;
 
 /* After a refusal, lki_attach_try() leaves it at that for so many calls. */
 enum { TRY_PAUSE = 1024 };
@@ -107,6 +109,11 @@ void lki_presence_unmapped(struct lki_presence *p)
     p->pages = NULL;
     p->begin = p->end = NULL;
     p->sweep = NULL;
+    /* [attach.4] relaxed: other threads may not use what is being unmapped; one that comes across
+     * a later mapping at its place was told of that by some order of its own. */
+    uint32_t unmaps = lk_load_rlx_u32(&lki_unmaps);
+    /* [attach.5] relaxed: as [attach.4]; registry_lock is held. */
+    lk_store_rlx_u32(&lki_unmaps, unmaps + 1);
     registry_give();
 }
 
@@ -179,6 +186,7 @@ static void place_self(struct lki_self *self, uint32_t slot, void *pair)
     self->token = (uint64_t *)(void *)(records + p->page_bytes - back * sizeof(uint64_t));
     self->record =
         (uint64_t *)(void *)records + (size_t)(slot % LKI_TOKENS_PER_PAGE) * LKI_RECORD_WORDS;
+    self->holds = (uint32_t *)(void *)(records + lki_holds_place(slot));
 }
 
 /* The right to claim a slot: a record lock on a byte of the file, which the kernel takes back from
@@ -242,6 +250,8 @@ static int claim_any(struct lki_self *self, bool *was_dead)
 /* Free an attachment whose token is no longer this thread's. */
 static void forget_self(struct lki_self *self)
 {
+    if (lki_quick.self == self)
+        lki_quick = (struct lki_quick){0};
     unmap_pair(self->presence, self->pair);
     lki_presence_put(self->presence);
     free(self);
@@ -316,6 +326,7 @@ static int attach_new(struct lki_presence *p, struct lki_self **out)
     registry_give();
     self->next = lki_mine;
     lki_mine = self;
+    lki_holds_clear(self);
     if (was_dead && p->sweep != NULL)
         p->sweep(p->owner, self);
     *out = self;

@@ -62,6 +62,15 @@ static bool names(uint64_t token, uint32_t holder)
            (generation << 10 & LKI_HOLDER_ANY) == (holder & LKI_HOLDER_ANY & ~LKI_HOLDER_SLOT);
 }
 
+uint32_t lki_slot_holder(const struct lki_presence *p, uint32_t slot)
+{
+    uint64_t token = lki_token_read(p, slot);
+    uint32_t word = (uint32_t)token;
+    if (word == 0 || (word & LKI_WORD_DIED) != 0)
+        return 0;
+    return ((uint32_t)(token >> 32) << 10 & LKI_HOLDER_ANY) | (slot + 1);
+}
+
 static bool slot_of(const struct lki_presence *p, uint32_t holder, uint32_t *slot)
 {
     uint32_t number = holder & LKI_HOLDER_SLOT;

@@ -31,6 +31,9 @@
 
 enum { LKI_TOKENS_PER_PAGE = 3, LKI_RECORD_WORDS = 64 };
 
+/* Read holds: words of a presence slot that say which locks its thread reads (rrwlock.h). */
+enum { LKI_HOLDS = 4 };
+
 #define LKI_HOLDER_SLOT 0x3ffu
 #define LKI_HOLDER_ANY 0x3fffffffu
 
@@ -62,9 +65,30 @@ struct lki_self {
     uint64_t *record;      /* LKI_RECORD_WORDS counters that only this thread writes */
     uint32_t holder;       /* this thread's holder name */
     uint32_t slot;
-    uint32_t epoch; /* of the process that attached: a child of fork is not attached */
-    void *pair;     /* the token's page and the private one */
+    uint32_t epoch;            /* of the process that attached: a child of fork is not attached */
+    void *pair;                /* the token's page and the private one */
+    uint32_t *holds;           /* LKI_HOLDS words that others look at */
+    uint32_t reading;          /* how many of them are taken */
+    uint32_t depth[LKI_HOLDS]; /* how many times over each */
 };
+
+/* What the calling thread needs to read-lock once more the reader-writer lock that it read last
+ * (rrwlock_public.c), while it reads nothing else; all in one place, since each load that waits for
+ * another one delays the locked instruction. */
+struct lki_quick {
+    const void *lock; /* NULL: nothing is known */
+    uint32_t *hold;   /* the first of self->holds */
+    struct lki_self *self;
+    uint32_t key, epoch;
+    uint32_t unmaps; /* lki_unmaps then */
+    uint32_t held;   /* 1: it is locked, and self->reading does not say so yet */
+};
+
+extern __thread struct lki_quick lki_quick __attribute__((tls_model("initial-exec")));
+
+/* How many segments this process has unmapped: what was known about an address may be wrong
+ * since. */
+extern uint32_t lki_unmaps;
 
 /* Bytes of presence pages for `threads` slots. */
 size_t lki_presence_bytes(uint32_t threads, size_t page_bytes);
@@ -140,6 +164,31 @@ bool lki_token_claim(const struct lki_presence *p, uint32_t slot, uint64_t found
 enum lki_slot_state { LKI_SLOT_VACANT, LKI_SLOT_LIVE, LKI_SLOT_DEAD };
 enum lki_slot_state lki_slot_state(const struct lki_presence *p, uint32_t slot);
 const uint64_t *lki_slot_record(const struct lki_presence *p, uint32_t slot);
+
+/* The read holds of a slot, and where they are in its page: in pairs of cache lines between records
+ * and tokens, so that two readers never share one and the slots' lines do not fall on the same few
+ * sets of the processor's cache. */
+enum { LKI_HOLDS_AT = 1536, LKI_HOLDS_STRIDE = 128, LKI_HOLDS_PLACES = 18 };
+_Static_assert(LKI_HOLDS_AT >= LKI_TOKENS_PER_PAGE * LKI_RECORD_WORDS * 8, "behind the records");
+_Static_assert(LKI_HOLDS_AT + LKI_HOLDS_STRIDE * LKI_HOLDS_PLACES <= 4096 - 128, "before tokens");
+
+static inline size_t lki_holds_place(uint32_t slot)
+{
+    return LKI_HOLDS_AT + slot % LKI_HOLDS_PLACES * (size_t)LKI_HOLDS_STRIDE;
+}
+
+static inline uint32_t *lki_slot_holds(const struct lki_presence *p, uint32_t slot)
+{
+    size_t page = slot / LKI_TOKENS_PER_PAGE * p->page_bytes;
+    return (uint32_t *)(void *)(p->pages + page + lki_holds_place(slot));
+}
+
+/* The holder name of the thread that is in the slot; 0 if none is alive there. */
+uint32_t lki_slot_holder(const struct lki_presence *p, uint32_t slot);
+
+/* Between attach.c and rrwlock.c: a newly attached thread lets go of what the slot's last one read
+ * and did not unlock. */
+void lki_holds_clear(struct lki_self *self);
 
 /* Add to one of the thread's counters. */
 static inline void lki_count(struct lki_self *self, unsigned counter, uint64_t n)

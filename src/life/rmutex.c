@@ -26,6 +26,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/laps.h"
 
 #define WAITERS 0x80000000u
 #define INCONSISTENT 0x40000000u
@@ -33,7 +34,7 @@
 
 /* A section under such a lock is some 100 ns, a sleep and a wake some 10 us: spin a few us
  * first. */
-enum { SPINS = 200, TRIES = 100 };
+enum { SPINS = LKI_LAPS(200), TRIES = 100 };
 enum { BACKSTOP_FIRST_MS = 10, BACKSTOP_LAST_MS = 40, LATE_NS = 1000000 };
 
 static bool take(uint32_t *word, uint32_t seen, uint32_t wanted)
@@ -161,12 +162,22 @@ int lki_rmutex_reclaim(uint32_t *word, struct lki_self *self)
     return take(word, seen, seen | self->holder) ? EOWNERDEAD : EBUSY;
 }
 
+uint32_t lki_rmutex_holder(const uint32_t *word)
+{
+    return look(word) & HOLDER;
+}
+
+bool lki_rmutex_held(const uint32_t *word, const struct lki_self *self)
+{
+    return (look(word) & HOLDER) == self->holder;
+}
+
 int lki_rmutex_unlock(uint32_t *word, struct lki_self *self)
 {
-    if ((look(word) & HOLDER) != self->holder)
+    if (!lki_rmutex_held(word, self))
         return EPERM;
-    /* [rmutex.2] release, pairs with [rmutex.1] [rmutex.7] [rmutex.8]: the next holder sees this
-     * one's writes. HELD -> FREE, or HELD INCONSISTENT -> LOST. */
+    /* [rmutex.2] release, pairs with [rmutex.1] [rmutex.7] [rmutex.8] [rrwlock.6]: the next holder
+     * sees this one's writes. HELD -> FREE, or HELD INCONSISTENT -> LOST. */
     uint32_t old = lk_and_rel_u32(word, WAITERS | INCONSISTENT);
     if ((old & WAITERS) == 0)
         return 0;

@@ -30,6 +30,12 @@ static inline bool lki_rmutex_take_free(uint32_t *word, const struct lki_self *s
 int lki_rmutex_consistent(uint32_t *word, struct lki_self *self);
 int lki_rmutex_unlock(uint32_t *word, struct lki_self *self);
 
+/* Whom the word names as its holder; 0 nobody.  A guess, unless the caller is. */
+uint32_t lki_rmutex_holder(const uint32_t *word);
+
+/* Does the thread hold it? */
+bool lki_rmutex_held(const uint32_t *word, const struct lki_self *self);
+
 /* Take a LOST mutex all the same, as after a death: for an owner that can rebuild whatever it
  * guards. Returns EOWNERDEAD, or EBUSY if another was faster. */
 int lki_rmutex_reclaim(uint32_t *word, struct lki_self *self);

@@ -33,9 +33,10 @@ MODEL_OBJECTS=${MODEL_OBJECTS:-$work}/$(echo "$headers" | cut -c1-16)
 export MODEL_OBJECTS
 mkdir -p "$MODEL_OBJECTS" || exit 2
 
-# Words for what belongs together: @life, all of src/life that attaches nobody; @cache, a cache of one
+# Words for what belongs together: @life, what of src/life attaches nobody (rbarrier, rcond and
+# rseqlock do); @cache, a cache of one
 # shard and what it stands on; @segment, making and opening a cache's segment.
-life() { ls src/life/*.c | grep -v -e attach.c -e _public.c; }
+life() { ls src/life/*.c | grep -v -e attach.c -e _public.c -e 'life/r[bcs]'; }
 group() {
     case $1 in
     @life) life ;;

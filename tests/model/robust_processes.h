@@ -1,0 +1,66 @@
+/* robust_processes.h - threads of the model that are attached to presence slots already, for the
+ * models of the robust locks.  Thread i has slot i; main is thread 0. */
+#ifndef MODEL_ROBUST_PROCESSES_H
+#define MODEL_ROBUST_PROCESSES_H
+
+#include <assert.h>
+#include <pthread.h>
+
+#include "life/nap.h"
+#include "life/presence.h"
+#include "seam.h"
+
+#ifndef THREADS
+#define THREADS 2
+#endif
+enum { PAGE = 2048 }; /* any size does that holds records, read holds and tokens */
+_Static_assert(THREADS <= LKI_TOKENS_PER_PAGE, "one page for all");
+
+static char pages[PAGE] __attribute__((aligned(PAGE)));
+static struct lki_presence presence = {
+    .pages = pages,
+    .page_bytes = PAGE,
+    .threads = THREADS,
+    .writable = true,
+};
+
+static uint64_t *token_of(uint32_t slot)
+{
+    return (uint64_t *)(void *)(pages + PAGE) - LKI_TOKENS_PER_PAGE + slot;
+}
+
+/* Attached already: {generation 1, id as the checker numbers threads from 1, main first}. */
+static void attach_all(void)
+{
+    for (uint32_t i = 0; i < THREADS; i++)
+        *token_of(i) = (uint64_t)1 << 32 | (i + 1);
+}
+
+/* The calling thread becomes the process of `slot`, which may be killed from here on. */
+static struct lki_self become(uint32_t slot)
+{
+    lk_check_robust_add64(token_of(slot));
+    lk_check_mortal(true);
+    return (struct lki_self){
+        .presence = &presence,
+        .slot = slot,
+        .holder = 1u << 10 | (slot + 1),
+        .holds = lki_slot_holds(&presence, slot),
+        .record = (uint64_t *)(void *)pages + (size_t)slot * LKI_RECORD_WORDS,
+    };
+}
+
+/* Threads 1..THREADS-1 run role(slot), the first one role(0) and then waits for them. */
+static void run_all(void *(*role)(void *))
+{
+    pthread_t id[THREADS];
+    attach_all();
+    for (uintptr_t i = 1; i < THREADS; i++)
+        pthread_create(&id[i], NULL, role, (void *)i);
+    (void)role(NULL);
+    lk_check_mortal(false);
+    for (int i = 1; i < THREADS; i++)
+        pthread_join(id[i], NULL);
+}
+
+#endif

@@ -1,6 +1,7 @@
 /* The robust reader-writer lock as shipped: writers exclude all, readers see whole states, a dead
  * writer is told to exactly the next comer, a dead reader to nobody, and nobody sleeps for ever.
- * Its mutants are in rrwlock_model.mutants.
+ * Kills: robust.hold_left_without_wake, robust.hold_stored_late, robust.holds_looked_at_early,
+ * robust.left_unseen, robust.waited_not_said, robust.reader_token_not_watched.
  *
  * Sources: src/life/rrwlock.c src/life/rmutex.c src/life/presence.c src/life/nap.c
  * Run: -DTHREADS=2 -DWRITERS=1

@@ -6,7 +6,7 @@
  * (latchkey/rmutex.h is the form that hears of deaths).
  *
  * Fairness: barging with bounded hand-off.  Who comes while the mutex is free takes it before those
- * that sleep; a sleeper that was woken LK_MUTEX_PATIENCE times in vain has it handed over: until it
+ * that sleep; a sleeper that was woken four times in vain has it handed over: until it
  * or another sleeper has it, nobody who has not slept can take it.  Sleepers are woken in the
  * kernel's order, which is first come, first served.
  * Cost: one locked instruction to lock, one to unlock, both inline; no memory, no system call
@@ -42,7 +42,6 @@ typedef struct lk_mutex {
 
 #define LK_MUTEX_HELD_ 1u
 #define LK_MUTEX_SHARED_ 0x80000000u
-#define LK_MUTEX_PATIENCE 4
 
 #define LK_MUTEX_INIT                                                                              \
     {                                                                                              \
@@ -54,9 +53,9 @@ typedef struct lk_mutex {
     }
 
 /* The parts that are not inline; programs call the functions below. */
-LK_API void lk_mutex_lock_slowly_(lk_mutex *m);
-LK_API int lk_mutex_trylock_slowly_(lk_mutex *m);
-LK_API void lk_mutex_unlock_slowly_(lk_mutex *m);
+LK_API void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen);
+LK_API int lk_mutex_trylock_slowly_(lk_mutex *m, uint32_t seen);
+LK_API void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen);
 
 /* Make *m an unlocked mutex.  flags: 0 or LK_SHARED.  Nobody may use *m meanwhile. */
 LK_API void lk_mutex_init(lk_mutex *m, unsigned flags);
@@ -68,7 +67,7 @@ static inline void lk_mutex_lock(lk_mutex *m)
     uint32_t seen = 0;
     /* [mutex.1] acquire, pairs with [mutex.2] [mutex.5]: what the last holder wrote.  0 -> HELD. */
     if (!LK_LIKELY(lk_word_cas_acq_u32(&m->word_, &seen, LK_MUTEX_HELD_)))
-        lk_mutex_lock_slowly_(m);
+        lk_mutex_lock_slowly_(m, seen);
 }
 
 /* Lock *m if that needs no waiting.  Returns 0 (locked) or EBUSY.
@@ -79,7 +78,7 @@ static inline LK_MUST_USE int lk_mutex_trylock(lk_mutex *m)
     /* [mutex.3] acquire, pairs with [mutex.2] [mutex.5]: as [mutex.1]. */
     if (LK_LIKELY(lk_word_cas_acq_u32(&m->word_, &seen, LK_MUTEX_HELD_)))
         return 0;
-    return lk_mutex_trylock_slowly_(m);
+    return lk_mutex_trylock_slowly_(m, seen);
 }
 
 /* Lock *m, giving up when `deadline` passes (absolute CLOCK_MONOTONIC; NULL = never).
@@ -98,7 +97,7 @@ static inline void lk_mutex_unlock(lk_mutex *m)
     /* [mutex.2] release, pairs with [mutex.1] [mutex.3] [mutex.4]: the next holder sees what this
      * one wrote.  HELD -> 0. */
     if (!LK_LIKELY(lk_word_cas_rel_u32(&m->word_, &seen, 0)))
-        lk_mutex_unlock_slowly_(m);
+        lk_mutex_unlock_slowly_(m, seen);
 }
 
 #ifdef __cplusplus

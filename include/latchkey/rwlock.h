@@ -72,10 +72,10 @@ typedef struct lk_rwlock {
     }
 
 /* The parts that are not inline; programs call the functions below. */
-LK_API void lk_rwlock_rdlock_slowly_(lk_rwlock *l);
-LK_API void lk_rwlock_wrlock_slowly_(lk_rwlock *l);
+LK_API void lk_rwlock_rdlock_slowly_(lk_rwlock *l, uint64_t seen);
+LK_API void lk_rwlock_wrlock_slowly_(lk_rwlock *l, uint64_t seen);
 LK_API void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old);
-LK_API void lk_rwlock_wrunlock_slowly_(lk_rwlock *l);
+LK_API void lk_rwlock_wrunlock_slowly_(lk_rwlock *l, uint64_t seen);
 
 /* Make *l an unlocked lock of this kind.  flags: 0 or LK_SHARED.
  * Returns 0, EINVAL (no such kind). */
@@ -89,7 +89,7 @@ static inline void lk_rwlock_rdlock(lk_rwlock *l)
     /* [rwlock.1] acquire, pairs with [rwlock.2] [rwlock.4]: what the last writer wrote.  Nothing is
      * loaded first: under contention the line comes once, and already for writing. */
     if (!LK_LIKELY(lk_word_cas_acq_u64(&l->state_, &seen, LK_RWLOCK_READER_)))
-        lk_rwlock_rdlock_slowly_(l);
+        lk_rwlock_rdlock_slowly_(l, seen);
 }
 
 /* Lock *l for writing, sleeping until nobody is inside and the kind lets this writer in. */
@@ -99,7 +99,7 @@ static inline void lk_rwlock_wrlock(lk_rwlock *l)
     /* [rwlock.3] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.5]: what the last writer wrote,
      * and that the readers before have ended. */
     if (!LK_LIKELY(lk_word_cas_acq_u64(&l->state_, &seen, LK_RWLOCK_WRITER_)))
-        lk_rwlock_wrlock_slowly_(l);
+        lk_rwlock_wrlock_slowly_(l, seen);
 }
 
 /* Lock *l if that needs no waiting.  Return 0, EBUSY, or EAGAIN (too many read locks). */
@@ -134,7 +134,7 @@ static inline void lk_rwlock_wrunlock(lk_rwlock *l)
     /* [rwlock.2] release, pairs with [rwlock.1] [rwlock.3] [rwlock.6] [rwlock.7]: what this writer
      * wrote. */
     if (!LK_LIKELY(lk_word_cas_rel_u64(&l->state_, &seen, 0)))
-        lk_rwlock_wrunlock_slowly_(l);
+        lk_rwlock_wrunlock_slowly_(l, seen);
 }
 
 /* Give back whichever the caller holds (a writer excludes readers, so the lock knows). */

@@ -21,6 +21,13 @@
 
 enum { LKI_ALOOF_NS = 2000, LKI_NEAR_NS = 200, LKI_AWAKE_NS = 12000 };
 
+/* A sleeper that was woken so often in vain has the lock handed over. */
+#if defined(LK_BUILD_MODEL) && defined(LK_MODEL_PATIENCE)
+enum { LKI_PATIENCE = LK_MODEL_PATIENCE };
+#else
+enum { LKI_PATIENCE = 4 };
+#endif
+
 #ifdef LK_BUILD_MODEL
 #ifndef LK_MODEL_SPINS
 #define LK_MODEL_SPINS 0
@@ -30,9 +37,10 @@ struct lki_spin {
     int looks;
 };
 
-static inline void lki_spin_aloof(struct lki_spin *s)
+static inline bool lki_spin_aloof(struct lki_spin *s)
 {
     s->looks = 0;
+    return false;
 }
 
 static inline void lki_spin_begin(struct lki_spin *s)
@@ -65,11 +73,12 @@ static inline uint64_t lki_pause_until(uint64_t ns)
     return now_ns;
 }
 
-/* The first step.  Once for each wait. */
-static inline void lki_spin_aloof(struct lki_spin *s)
+/* The first step.  Once for each wait.  True: time has passed, so look again. */
+static inline bool lki_spin_aloof(struct lki_spin *s)
 {
     s->begun_ns = lki_mono_ns();
     (void)lki_pause_until(s->begun_ns + LKI_ALOOF_NS);
+    return true;
 }
 
 /* Without the first step. */

@@ -28,7 +28,7 @@ static int give_up(lk_barrier *b, uint64_t meeting)
 static int wait_for_others(lk_barrier *b, uint64_t meeting, const struct lki_deadline *until)
 {
     struct lki_spin spin;
-    lki_spin_aloof(&spin); /* and no longer: the others need the processors */
+    (void)lki_spin_aloof(&spin); /* and no longer: the others need the processors */
     for (;;) {
         /* [barrier.4] acquire, pairs with [barrier.3]: what the others wrote before they came. */
         if (lk_load_acq_u64(&b->state_) / MEETING != meeting)

@@ -49,35 +49,30 @@ static bool may_take(uint32_t seen, enum standing me)
     return (seen & against) == 0;
 }
 
-static bool take(uint32_t *word, uint32_t seen, enum standing me)
+/* Lock if that may be.  *seen, a value that was there, is changed to one that forbids it. */
+static bool take(uint32_t *word, uint32_t *seen, enum standing me)
 {
-    if (!may_take(seen, me))
-        return false;
-    uint32_t wanted = (seen & (SHARED | CROWDED)) | HELD | (me == SLEPT ? CROWDED : 0);
-    /* [mutex.4] acquire, pairs with [mutex.2] [mutex.5]: what the last holder wrote. */
-    return lk_cas_acq_u32(word, &seen, wanted);
+    while (may_take(*seen, me)) {
+        uint32_t wanted = (*seen & (SHARED | CROWDED)) | HELD | (me == SLEPT ? CROWDED : 0);
+        /* [mutex.4] acquire, pairs with [mutex.2] [mutex.5]: what the last holder wrote. */
+        if (lk_cas_acq_u32(word, seen, wanted))
+            return true;
+    }
+    return false;
 }
 
-int lk_mutex_trylock_slowly_(lk_mutex *m)
+int lk_mutex_trylock_slowly_(lk_mutex *m, uint32_t seen)
 {
-    uint32_t seen;
-    do {
-        seen = look(&m->word_);
-        if (take(&m->word_, seen, NEW))
-            return 0;
-    } while (may_take(seen, NEW)); /* it changed under our hands */
-    return EBUSY;
+    return take(&m->word_, &seen, NEW) ? 0 : EBUSY;
 }
 
 /* The deadline has passed.  A wake that we had may have been owed to others: it goes on. */
 static int give_up(uint32_t *word, enum standing me)
 {
+    uint32_t seen = look(word);
     for (;;) {
-        uint32_t seen = look(word);
-        if (take(word, seen, me))
+        if (take(word, &seen, me))
             return 0;
-        if (may_take(seen, me))
-            continue;
         uint32_t left = (seen & ~AWAKE) | (me == SLEPT ? CROWDED : 0);
         /* [mutex.7] relaxed: a promise of the holder's to wake; its unlock reads the word. */
         if (left == seen || lk_cas_rlx_u32(word, &seen, left))
@@ -85,38 +80,34 @@ static int give_up(uint32_t *word, enum standing me)
     }
 }
 
-/* A waiting thread looks on for a while.  True: look again. */
-static bool look_on(uint32_t *word, uint32_t seen, struct lki_spin *spin)
+/* Look on for a while.  *seen becomes what is there after it. */
+static void look_on(uint32_t *word, uint32_t *seen)
 {
-    if (!lki_spin_more(spin))
-        return false;
-    if ((seen & AWAKE) == 0)
-        /* [mutex.10] relaxed: later comers leave the mutex to us; guards nothing. */
-        (void)lk_cas_rlx_u32(word, &seen, seen | AWAKE);
+    /* [mutex.10] relaxed: later comers leave the mutex to us; guards nothing. */
+    if ((*seen & AWAKE) == 0 && !lk_cas_rlx_u32(word, seen, *seen | AWAKE))
+        return;
     lki_spin_pause();
-    return true;
+    *seen = look(word);
 }
 
-int lki_mutex_lock(uint32_t *word, const struct lki_deadline *until)
+int lki_mutex_lock(uint32_t *word, uint32_t seen, const struct lki_deadline *until)
 {
     enum standing me = NEW;
-    unsigned in_vain = 0;
+    int in_vain = 0;
     struct lki_spin spin;
-    if (take(word, look(word), NEW))
+    if (take(word, &seen, NEW))
         return 0;
-    for (lki_spin_aloof(&spin);;) {
-        uint32_t seen = look(word);
-        if (take(word, seen, me))
-            return 0;
-        if (may_take(seen, me))
-            continue;
-        if (me != SLEPT && look_on(word, seen, &spin)) {
+    if (lki_spin_aloof(&spin))
+        seen = look(word);
+    while (!take(word, &seen, me)) {
+        if (until->at != NULL && lki_deadline_passed(until))
+            return me == NEW ? ETIMEDOUT : give_up(word, me);
+        if (me != SLEPT && lki_spin_more(&spin)) {
             me = WAITING;
+            look_on(word, &seen);
             continue;
         }
-        if (until->at != NULL && lki_deadline_passed(until))
-            return give_up(word, me);
-        uint32_t hungry = in_vain >= LK_MUTEX_PATIENCE ? HUNGRY : 0;
+        uint32_t hungry = in_vain >= LKI_PATIENCE ? HUNGRY : 0;
         uint32_t wanted = (seen & ~AWAKE) | CROWDED | hungry;
         /* [mutex.8] relaxed: the bit must be in the word before the kernel compares it, and the
          * kernel's own lock orders that. */
@@ -127,7 +118,9 @@ int lki_mutex_lock(uint32_t *word, const struct lki_deadline *until)
         me = SLEPT;
         if (rc == ETIMEDOUT)
             return give_up(word, me);
+        seen = look(word);
     }
+    return 0;
 }
 
 /* A reserved mutex, and nobody sleeps: whoever it was reserved for has given up, or is awake. */
@@ -139,9 +132,9 @@ static void unreserve(uint32_t *word, uint32_t reserved)
         (void)lki_futex_rouse(word, 1, (reserved & SHARED) != 0);
 }
 
-void lk_mutex_unlock_slowly_(lk_mutex *m)
+void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)
 {
-    uint32_t seen = look(&m->word_), wanted;
+    uint32_t wanted;
     do {
         wanted = seen & (seen & HUNGRY ? SHARED | CROWDED | HUNGRY | AWAKE : SHARED | AWAKE);
         /* [mutex.5] release, pairs with [mutex.1] [mutex.3] [mutex.4]: as [mutex.2]. */
@@ -152,9 +145,9 @@ void lk_mutex_unlock_slowly_(lk_mutex *m)
         unreserve(&m->word_, wanted);
 }
 
-void lk_mutex_lock_slowly_(lk_mutex *m)
+void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
 {
-    (void)lki_mutex_lock(&m->word_, &(struct lki_deadline){NULL, CLOCK_MONOTONIC});
+    (void)lki_mutex_lock(&m->word_, seen, &(struct lki_deadline){NULL, CLOCK_MONOTONIC});
 }
 
 int lk_mutex_lock_clock(lk_mutex *m, int clock, const struct timespec *deadline)
@@ -163,7 +156,7 @@ int lk_mutex_lock_clock(lk_mutex *m, int clock, const struct timespec *deadline)
     if (lk_mutex_trylock(m) == 0)
         return 0;
     int rc = lki_deadline_check(&until);
-    return rc != 0 ? rc : lki_mutex_lock(&m->word_, &until);
+    return rc != 0 ? rc : lki_mutex_lock(&m->word_, look(&m->word_), &until);
 }
 
 int lk_mutex_lock_until(lk_mutex *m, const struct timespec *deadline)

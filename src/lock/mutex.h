@@ -6,7 +6,7 @@
 
 #include "base/futex.h"
 
-/* Lock the word of an lk_mutex.  0 or ETIMEDOUT. */
-int lki_mutex_lock(uint32_t *word, const struct lki_deadline *until);
+/* Lock the word of an lk_mutex, in which `seen` was seen.  0 or ETIMEDOUT. */
+int lki_mutex_lock(uint32_t *word, uint32_t seen, const struct lki_deadline *until);
 
 #endif

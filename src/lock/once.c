@@ -46,7 +46,8 @@ static uint32_t my_name(void)
 static int wait_for_change(uint32_t *word, uint32_t seen, const struct lki_deadline *until)
 {
     struct lki_spin spin;
-    for (lki_spin_aloof(&spin); lki_spin_near(&spin);) {
+    (void)lki_spin_aloof(&spin);
+    while (lki_spin_near(&spin)) {
         /* [once.7] relaxed: only whether it has changed. */
         if (lk_load_rlx_u32(word) != seen)
             return 0;

@@ -50,7 +50,8 @@ static int give_up(lk_sem *s)
 static int wait(lk_sem *s, const struct lki_deadline *until)
 {
     struct lki_spin spin;
-    for (lki_spin_aloof(&spin); lki_spin_near(&spin);)
+    (void)lki_spin_aloof(&spin);
+    while (lki_spin_near(&spin))
         if (take(s, 0))
             return 0;
     if (until->at != NULL && lki_deadline_passed(until))

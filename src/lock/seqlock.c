@@ -50,7 +50,8 @@ static int lock(lk_seqlock *l, const struct lki_deadline *until)
     bool slept = false;
     if (take(l, look(l), false))
         return 0;
-    for (lki_spin_aloof(&spin);;) {
+    (void)lki_spin_aloof(&spin);
+    for (;;) {
         uint64_t seen = look(l);
         if (take(l, seen, slept))
             return 0;
@@ -135,7 +136,7 @@ uint64_t lk_seqlock_begin_slowly_(lk_seqlock *l)
 {
     struct lki_spin spin;
     uint64_t seen;
-    lki_spin_aloof(&spin);
+    (void)lki_spin_aloof(&spin);
     do {
         /* [seqlock.12] acquire, pairs with [seqlock.5]: as [seqlock.1]. */
         seen = lk_load_acq_u64(&l->word_);

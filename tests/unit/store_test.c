@@ -1,0 +1,247 @@
+/* One suite for every store: what latchkey/store.h says holds behind each URL. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "latchkey/store.h"
+#include "test.h"
+
+enum { URLS_MAX = 4 };
+static char urls[URLS_MAX][512];
+
+/* The stores to try: each begins empty.  $LK_TEST_POSTGRESQL is set where a server runs. */
+static int all_urls(void)
+{
+    int n = 0;
+    const char *server = getenv("LK_TEST_POSTGRESQL");
+    snprintf(urls[n++], 512, "mem:");
+    snprintf(urls[n++], 512, "lmdb:%s/store", t_tmpdir());
+    snprintf(urls[n++], 512, "fault:fail=0:lmdb:%s/faulty", t_tmpdir());
+    if (server != NULL)
+        snprintf(urls[n++], 512, "%s", server);
+    return n;
+}
+
+static bool open_store(lk_store *s, const char *url)
+{
+    int rc = lk_store_open(s, url, &(struct lk_store_options){.sync = LK_SYNC_NONE});
+    if (rc == ENOTSUP) {
+        T_LOG("%s: not in this build", url);
+        return false;
+    }
+    T_REQUIRE_RC(rc, 0);
+    return true;
+}
+
+/* Run fn on every store. */
+static void on_each(void (*fn)(lk_store *s))
+{
+    int n = all_urls();
+    for (int i = 0; i < n; i++) {
+        lk_store s;
+        if (open_store(&s, urls[i])) {
+            fn(&s);
+            lk_store_close(&s);
+        }
+    }
+}
+
+struct step {
+    uint64_t oid;
+    const char *text; /* NULL: remove */
+};
+struct steps {
+    const struct step *step;
+    int n, rc;
+};
+
+static int do_steps(void *arg, struct lk_writing *w)
+{
+    struct steps *s = arg;
+    for (int i = 0; i < s->n; i++) {
+        const char *text = s->step[i].text;
+        int rc = w->put(w, s->step[i].oid, text, text != NULL ? strlen(text) : 0);
+        if (rc != 0)
+            return rc;
+    }
+    return s->rc;
+}
+
+static uint64_t write_steps(lk_store *s, const struct step *step, int n)
+{
+    uint64_t tid = 0;
+    T_REQUIRE_RC(s->ops->write(s->at, do_steps, &(struct steps){step, n, 0}, &tid), 0);
+    return tid;
+}
+
+static int take_text(void *arg, const void *bytes, size_t size)
+{
+    T_REQUIRE(size < 64);
+    memcpy(arg, bytes, size);
+    ((char *)arg)[size] = '\0';
+    return 0;
+}
+
+static void require_text(lk_store *s, void *snap, uint64_t oid, const char *text)
+{
+    char got[64] = "";
+    T_REQUIRE_RC(s->ops->load(s->at, snap, oid, take_text, got), text != NULL ? 0 : ENOENT);
+    T_REQUIRE_STR_EQ(got, text != NULL ? text : "");
+}
+
+static void *snap_of(lk_store *s, uint64_t *tid)
+{
+    void *snap = NULL;
+    T_REQUIRE_RC(s->ops->snap(s->at, &snap, tid), 0);
+    return snap;
+}
+
+static void check_snapshots(lk_store *s)
+{
+    uint64_t t0, t1, t2;
+    void *before = snap_of(s, &t0);
+    uint64_t first = write_steps(s, (struct step[]){{20, "one"}, {21, "two"}}, 2);
+    T_REQUIRE_EQ(first, t0 + 1);
+    void *between = snap_of(s, &t1);
+    T_REQUIRE_EQ(t1, first);
+    write_steps(s, (struct step[]){{20, "three"}, {21, NULL}, {22, ""}, {20, "four"}}, 4);
+    void *after = snap_of(s, &t2);
+    T_REQUIRE_EQ(t2, first + 1);
+    for (int pass = 0; pass < 2; pass++) {
+        require_text(s, before, 20, NULL);
+        require_text(s, between, 20, "one");
+        require_text(s, between, 21, "two");
+        require_text(s, between, 22, NULL);
+        require_text(s, after, 20, "four");
+        require_text(s, after, 21, NULL);
+        require_text(s, after, 22, "");
+    }
+    s->ops->unsnap(s->at, between);
+    require_text(s, before, 21, NULL);
+    s->ops->unsnap(s->at, before);
+    s->ops->unsnap(s->at, after);
+}
+
+T_TEST(a_snapshot_sees_one_state_whatever_is_written)
+{
+    on_each(check_snapshots);
+}
+
+static int sees_itself(void *arg, struct lk_writing *w)
+{
+    lk_store *s = arg;
+    uint64_t a = 0, b = 0;
+    T_REQUIRE_RC(w->put(w, 30, "mine", 4), 0);
+    require_text(s, w->snap, 30, "mine");
+    T_REQUIRE_RC(w->put(w, 30, NULL, 0), 0);
+    require_text(s, w->snap, 30, NULL);
+    T_REQUIRE_RC(w->put(w, 30, "again", 5), 0);
+    T_REQUIRE_RC(s->ops->oids(w, 5, &a), 0);
+    T_REQUIRE_RC(s->ops->oids(w, 1, &b), 0);
+    T_REQUIRE(a >= LK_OID_FIRST && b >= a + 5);
+    return 0;
+}
+
+static void check_writes(lk_store *s)
+{
+    uint64_t tid = 0, t;
+    write_steps(s, (struct step[]){{40, "kept"}}, 1);
+    struct step undone[] = {{40, "lost"}, {41, "lost"}, {40, NULL}};
+    T_REQUIRE_RC(s->ops->write(s->at, do_steps, &(struct steps){undone, 3, ECANCELED}, &tid),
+                 ECANCELED);
+    T_REQUIRE_EQ(tid, 0);
+    void *snap = snap_of(s, &t);
+    require_text(s, snap, 40, "kept");
+    require_text(s, snap, 41, NULL);
+    s->ops->unsnap(s->at, snap);
+    T_REQUIRE_RC(s->ops->write(s->at, sees_itself, s, &tid), 0);
+    T_REQUIRE_EQ(tid, t + 1);
+    snap = snap_of(s, &t);
+    require_text(s, snap, 30, "again");
+    s->ops->unsnap(s->at, snap);
+}
+
+T_TEST(a_write_happens_whole_or_not_at_all)
+{
+    on_each(check_writes);
+}
+
+static struct timespec soon(long ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += ms * 1000000;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return t;
+}
+
+static void *write_later(void *arg)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    write_steps(arg, (struct step[]){{50, "news"}}, 1);
+    return NULL;
+}
+
+static void check_changes(lk_store *s)
+{
+    uint64_t now, then;
+    pthread_t id;
+    struct timespec short_while = soon(10), long_while = soon(20000);
+    void *snap = snap_of(s, &now);
+    s->ops->unsnap(s->at, snap);
+    T_REQUIRE_RC(s->ops->changes(s->at, now, NULL, &then), ETIMEDOUT);
+    T_REQUIRE_RC(s->ops->changes(s->at, now, &short_while, &then), ETIMEDOUT);
+    T_REQUIRE_EQ(then, now);
+    T_REQUIRE(pthread_create(&id, NULL, write_later, s) == 0);
+    T_REQUIRE_RC(s->ops->changes(s->at, now, &long_while, &then), 0);
+    T_REQUIRE_EQ(then, now + 1);
+    pthread_join(id, NULL);
+    T_REQUIRE_RC(s->ops->changes(s->at, now, NULL, &then), 0);
+}
+
+T_TEST(a_write_is_heard_of)
+{
+    on_each(check_changes);
+}
+
+T_TEST(an_unknown_scheme_is_enotsup)
+{
+    lk_store s;
+    T_REQUIRE_RC(lk_store_open(&s, "nosuch:thing", NULL), ENOTSUP);
+    T_REQUIRE_RC(lk_store_open(&s, "mem:named", NULL), EINVAL);
+    T_REQUIRE_RC(lk_store_open(&s, "fault:sometimes:mem:", NULL), EINVAL);
+}
+
+/* Call n of a write of two records fails; before n = 1, and after the last, all is well. */
+T_TEST(the_fault_store_fails_at_call_n)
+{
+    int failed = 0, loads = 0;
+    for (int n = 1; n <= 8; n++) {
+        char url[64];
+        lk_store s;
+        void *snap;
+        uint64_t tid = 0;
+        snprintf(url, sizeof url, "fault:fail=%d:mem:", n);
+        T_REQUIRE_RC(lk_store_open(&s, url, NULL), 0);
+        struct step two[] = {{20, "a"}, {21, "b"}};
+        int rc = s.ops->write(s.at, do_steps, &(struct steps){two, 2, 0}, &tid);
+        T_REQUIRE(rc == 0 || rc == EIO);
+        failed += rc == EIO;
+        bool snapped = s.ops->snap(s.at, &snap, &tid) == 0;
+        if (snapped) {
+            T_REQUIRE_EQ(tid, rc == 0 ? 1 : 0);
+            char got[64];
+            int found = s.ops->load(s.at, snap, 20, take_text, got);
+            T_REQUIRE(found == (rc == 0 ? 0 : ENOENT) || found == EIO);
+            loads += found == EIO;
+            s.ops->unsnap(s.at, snap);
+        }
+        lk_store_close(&s);
+    }
+    T_REQUIRE_EQ(failed, 4); /* begin, put, put, end */
+    T_REQUIRE_EQ(loads, 1);
+}

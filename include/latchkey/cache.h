@@ -225,15 +225,21 @@ LK_API LK_MUST_USE int lk_cache_lease(lk_cache *c, const void *key, size_t key_s
                                       const struct timespec *deadline, struct lk_lease *lease);
 
 /* Store the computed value and give the lease back; the waiters get it.
- * Returns     0, ECANCELED (the key was set, deleted or flushed meanwhile, so what was computed may
- * be
- *             out of date: not stored, the lease is given back), E2BIG (not stored, given back). */
+ * Returns     0
+ *             ECANCELED  the key was set, deleted or flushed meanwhile, so what was computed may be
+ *                        out of date: not stored, the lease is given back
+ *             E2BIG      not stored, the lease is given back
+ *             ETIMEDOUT  the shard stayed locked for lock_timeout_ns: the lease is still the
+ *                        caller's, who may call again */
 LK_API LK_MUST_USE int lk_cache_fill(lk_cache *c, const void *key, size_t key_size,
                                      const void *value, size_t value_size, uint64_t ttl_ns,
                                      struct lk_lease *lease);
 
-/* Give the lease back without a value: one waiter gets it. */
-LK_API void lk_cache_release(lk_cache *c, struct lk_lease *lease);
+/* Give the lease back without a value: one waiter gets it.
+ * Returns     0 (also if the lease had ended already), EINVAL (not a lease of this cache),
+ *             ETIMEDOUT (as lk_cache_fill(): call again, or the others wait until this thread
+ * ends). */
+LK_API int lk_cache_release(lk_cache *c, struct lk_lease *lease);
 
 /* What lk_cache_each() shows; valid during the callback. */
 struct lk_cache_item {

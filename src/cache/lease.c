@@ -257,14 +257,18 @@ int lk_cache_fill(lk_cache *c, const void *key, size_t key_size, const void *val
     return rc;
 }
 
-void lk_cache_release(lk_cache *c, struct lk_lease *lease)
+int lk_cache_release(lk_cache *c, struct lk_lease *lease)
 {
     struct lki_section x;
-    if (lease->shard_ >= c->geometry.shards || lki_section_enter(&x, c, lease->shard_) != 0)
-        return;
+    if (lease->shard_ >= c->geometry.shards)
+        return EINVAL;
+    int rc = lki_section_enter(&x, c, lease->shard_);
+    if (rc != 0)
+        return rc;
     struct lki_lease_record *r = own_record(&x, lease);
     if (r != NULL)
         end_lease(&x.shard, r);
     lki_section_leave(&x);
     lease->record_ = UINT32_MAX;
+    return 0;
 }

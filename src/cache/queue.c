@@ -103,6 +103,16 @@ static void move_to(const struct lki_shard *s, enum lki_queue_name name, uint32_
     set_frequency(s, slot, frequency);
 }
 
+/* Has the small queue its share of what is used?  That is the capacity, or less where it is the
+ * number of entries that is at its limit. */
+static bool small_is_full(const struct lki_shard *s)
+{
+    const struct lki_shard_head *head = lki_head(s);
+    const struct lki_geometry *g = s->geometry;
+    return (uint64_t)head->queues[LKI_SMALL].granules * g->capacity >=
+           (uint64_t)g->small_capacity * head->used;
+}
+
 bool lki_queue_victim(const struct lki_shard *s, uint32_t keep, uint32_t *slot, bool *small,
                       uint32_t *promoted)
 {
@@ -112,8 +122,7 @@ bool lki_queue_victim(const struct lki_shard *s, uint32_t keep, uint32_t *slot, 
     while (rounds-- > 0) {
         uint32_t in_small = slot_or_none(s, queues[LKI_SMALL].tail);
         uint32_t in_main = slot_or_none(s, queues[LKI_MAIN].tail);
-        bool from_small = in_small != 0 && (in_main == 0 || queues[LKI_SMALL].granules >=
-                                                                s->geometry->small_capacity);
+        bool from_small = in_small != 0 && (in_main == 0 || small_is_full(s));
         uint32_t number = from_small ? in_small : in_main;
         if (number == 0)
             return false;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache/section.h"
 #include "latchkey/latchkey.h"
 #include "test.h"
 
@@ -105,6 +106,49 @@ T_TEST(fill_takes_only_what_belongs_to_it)
     T_REQUIRE_RC(ask(c, "k", 0, 0, text, &lease), ENOENT);
     lk_cache_release(c, &lease);
     lk_cache_close(c);
+}
+
+struct holding {
+    lk_cache *cache;
+    pthread_barrier_t step;
+};
+
+static void *hold_the_shard(void *arg)
+{
+    struct holding *h = arg;
+    struct lki_section x;
+    T_REQUIRE_RC(lki_section_enter(&x, h->cache, 0), 0);
+    (void)pthread_barrier_wait(&h->step);
+    (void)pthread_barrier_wait(&h->step);
+    lki_section_leave(&x);
+    return NULL;
+}
+
+T_TEST(a_lease_that_cannot_be_given_back_in_time_is_kept)
+{
+    struct lk_cache_options o = {.shards = 1,
+                                 .capacity_bytes = 65536,
+                                 .threads = 4,
+                                 .flags = LK_CACHE_CREATE,
+                                 .lock_timeout_ns = 5 * MS};
+    struct holding h;
+    struct lk_lease lease;
+    pthread_t thread;
+    char text[64];
+    T_REQUIRE_RC(lk_cache_open_anonymous(&h.cache, &o), 0);
+    T_REQUIRE_EQ(pthread_barrier_init(&h.step, NULL, 2), 0);
+    T_REQUIRE_RC(ask(h.cache, "k", 0, 0, text, &lease), ENOENT);
+    T_REQUIRE_EQ(pthread_create(&thread, NULL, hold_the_shard, &h), 0);
+    (void)pthread_barrier_wait(&h.step);
+    T_REQUIRE_RC(lk_cache_release(h.cache, &lease), ETIMEDOUT);
+    T_REQUIRE_RC(fill(h.cache, "k", "v", &lease), ETIMEDOUT);
+    (void)pthread_barrier_wait(&h.step);
+    T_REQUIRE_EQ(pthread_join(thread, NULL), 0);
+    T_REQUIRE_EQ(stat_of(h.cache).leases_held, 1);
+    T_REQUIRE_RC(lk_cache_release(h.cache, &lease), 0);
+    require_no_leases(h.cache);
+    T_REQUIRE_RC(lk_cache_release(h.cache, &lease), 0); /* it had ended */
+    lk_cache_close(h.cache);
 }
 
 /* What was computed may be out of date when the key was changed meanwhile. */

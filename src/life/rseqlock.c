@@ -28,6 +28,13 @@ struct payload {
     const struct lk_rseqlock_mend *mend; /* NULL: the caller mends */
 };
 
+/* One step of a kill build: a death may come before it. */
+static void put(void *to, const void *from, size_t bytes)
+{
+    LK_KILLPOINT();
+    lki_copy_in(to, from, bytes);
+}
+
 static uint64_t count_now(const lk_rseqlock *l)
 {
     /* [rseqlock.1] relaxed: of the writer, under the mutex. */
@@ -73,7 +80,7 @@ static int mend(lk_rseqlock *l, struct lki_self *self, const struct payload *p)
         return EOWNERDEAD;
     set_odd(l); /* it is; but what follows needs the fence */
     if (p->mend->copy != NULL)
-        lki_copy_in(p->bytes, p->mend->copy, p->size);
+        put(p->bytes, p->mend->copy, p->size);
     else
         p->mend->repair(l, p->bytes, p->size, p->mend->arg);
     set_even(l);
@@ -136,14 +143,14 @@ int lk_rseqlock_write_begin(lk_rseqlock *l, void *payload, size_t bytes,
     if (rc != 0 && rc != EOWNERDEAD)
         return rc;
     if (rc == 0 && how != NULL && how->copy != NULL)
-        lki_copy_in(how->copy, payload, bytes);
+        put(how->copy, payload, bytes);
     set_odd(l);
     return rc;
 }
 
 void lk_rseqlock_put(void *to, const void *from, size_t bytes)
 {
-    lki_copy_in(to, from, bytes);
+    put(to, from, bytes);
 }
 
 int lk_rseqlock_write_end(lk_rseqlock *l)
@@ -162,7 +169,7 @@ int lk_rseqlock_write(lk_rseqlock *l, void *payload, const void *from, size_t by
     int rc = lk_rseqlock_write_begin(l, payload, bytes, how, deadline);
     if (rc != 0 && rc != EOWNERDEAD)
         return rc;
-    lki_copy_in(payload, from, bytes);
+    put(payload, from, bytes);
     (void)lk_rseqlock_write_end(l);
     return rc;
 }

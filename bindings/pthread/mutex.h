@@ -1,0 +1,52 @@
+/* mutex.h - pthread_mutex_t as this library uses it; conditions need to know. */
+#ifndef LKP_MUTEX_H
+#define LKP_MUTEX_H
+
+#include "interpose.h"
+
+/* Over a pthread_mutex_t. */
+struct lkp_mutex {
+    lk_mutex lock;
+    uint32_t count; /* recursive: how many times over */
+    uint32_t owner; /* recursive and error-checking: thread id, 0 none */
+    uint32_t unused;
+    uint32_t kind; /* glibc's place and values */
+};
+_Static_assert(sizeof(struct lkp_mutex) <= sizeof(pthread_mutex_t), "fits");
+_Static_assert(offsetof(struct lkp_mutex, kind) == offsetof(pthread_mutex_t, __data.__kind),
+               "static initialisers write the kind");
+
+/* glibc's bits: robust 16, priority inheritance 32, priority protection 64. */
+#define LKP_KIND_REAL 0x70u
+#define LKP_KIND_TYPE 3u
+#define LKP_KIND_SHARED 128u
+
+static inline struct lkp_mutex *lkp_mutex(pthread_mutex_t *m)
+{
+    return (struct lkp_mutex *)(void *)m;
+}
+
+static inline bool lkp_mutex_ours(const struct lkp_mutex *m)
+{
+    return lkp_chosen(LKP_MUTEX) && (m->kind & LKP_KIND_REAL) == 0;
+}
+
+/* Normal and adaptive ones have no owner. */
+static inline bool lkp_mutex_plain(const struct lkp_mutex *m)
+{
+    uint32_t type = m->kind & LKP_KIND_TYPE;
+    return type == PTHREAD_MUTEX_NORMAL || type == PTHREAD_MUTEX_ADAPTIVE_NP;
+}
+
+/* Another thread may read it while this one writes. */
+static inline uint32_t lkp_owner(const uint32_t *owner)
+{
+    return __atomic_load_n(owner, __ATOMIC_RELAXED);
+}
+
+static inline void lkp_set_owner(uint32_t *owner, uint32_t tid)
+{
+    __atomic_store_n(owner, tid, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -169,7 +169,7 @@ void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
     if (inside > 2 || (inside == 2 && (old & UPGRADING) == 0))
         return;
     if (old & CROWDED) {
-        /* [rwlock.10] acquire, pairs with [rwlock.18]: behind the gate's 1 that came with the
+        /* [rwlock.10] acquire, pairs with [rwlock.6] [rwlock.14] [rwlock.18] [rwlock.23] [rwlock.24]: behind the gate's 1 that came with the
          * bit. */
         uint64_t before = lk_and_acq_u64(&l->state_, ~CROWDED);
         if (before & CROWDED)
@@ -208,8 +208,9 @@ static bool enter_writing(lk_rwlock *l, uint64_t *seen, const struct writer *me)
         uint64_t wanted = ((*seen | WRITER) & ~(HUNGRY | AWAKE)) - (me->counted ? ONE_WRITER : 0);
         if (me->raised && (wanted & WRITERS))
             wanted |= CROWDED;
-        /* [rwlock.6] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.5]: as [rwlock.3]. */
-        if (lk_cas_acq_u64(&l->state_, seen, tidy(wanted)))
+        /* [rwlock.6] acq_rel, pairs with [rwlock.2] [rwlock.4] [rwlock.5] [rwlock.10]: as [rwlock.3];
+         * and who clears the CROWDED that is set here stores its 0 behind our 1. */
+        if (lk_cas_acqrel_u64(&l->state_, seen, tidy(wanted)))
             return true;
     }
     return false;
@@ -231,8 +232,9 @@ static int stop_writing(lk_rwlock *l, const struct writer *me)
             return 0;
         uint64_t left = (seen & ~AWAKE) - (me->counted ? ONE_WRITER : 0);
         left = given_up(left, kind_of(l), me->raised);
-        /* [rwlock.14] relaxed: takes back a count; guards nothing. */
-        if (!lk_cas_rlx_u64(&l->state_, &seen, left))
+        /* [rwlock.14] release, pairs with [rwlock.4] [rwlock.10]: the gate's 1 goes before the 0 of who
+         * clears CROWDED. */
+        if (!lk_cas_rel_u64(&l->state_, &seen, left))
             continue;
         if (seen & ~left & READERS_SLEEP)
             lki_rwlock_wake_readers(l);
@@ -294,7 +296,7 @@ void lk_rwlock_wrunlock_slowly_(lk_rwlock *l, uint64_t seen)
         if ((after & INSIDE) == 0)
             after &= ~CROWDED;
         /* [rwlock.4] acq_rel, pairs with [rwlock.1] [rwlock.3] [rwlock.6] [rwlock.7] [rwlock.12]
-         * [rwlock.16] [rwlock.18] [rwlock.26]: what this writer wrote; and the gate's 1 that came
+         * [rwlock.14] [rwlock.16] [rwlock.18] [rwlock.23] [rwlock.24] [rwlock.26]: what this writer wrote; and the gate's 1 that came
          * with CROWDED. */
     } while (!lk_cas_acqrel_u64(&l->state_, &seen, after));
     if (seen & ~after & READERS_SLEEP)

@@ -31,8 +31,9 @@ static bool enter_upgraded(lk_rwlock *l, uint64_t *seen, const struct upgrader *
             wanted &= ~UPGRADING;
         if (me->raised && (wanted & WRITERS))
             wanted |= CROWDED;
-        /* [rwlock.23] acquire, pairs with [rwlock.5]: behind the readers that have left. */
-        if (lk_cas_acq_u64(&l->state_, seen, tidy(wanted)))
+        /* [rwlock.23] acq_rel, pairs with [rwlock.4] [rwlock.5] [rwlock.10]: behind the readers that have
+         * left; and the gate's 1 goes before the 0 of who clears CROWDED. */
+        if (lk_cas_acqrel_u64(&l->state_, seen, tidy(wanted)))
             return true;
     }
     return false;
@@ -52,8 +53,8 @@ static int stop_upgrading(lk_rwlock *l, const struct upgrader *me)
             return 0;
         uint64_t left = me->announced ? seen & ~UPGRADING : seen;
         left = given_up(left, kind_of(l), me->raised);
-        /* [rwlock.24] relaxed: as [rwlock.14]. */
-        if (!lk_cas_rlx_u64(&l->state_, &seen, left))
+        /* [rwlock.24] release, pairs with [rwlock.4] [rwlock.10]: as [rwlock.14]. */
+        if (!lk_cas_rel_u64(&l->state_, &seen, left))
             continue;
         if (seen & ~left & READERS_SLEEP)
             lki_rwlock_wake_readers(l);

@@ -40,9 +40,19 @@ static int run(void *arg)
     return 0;
 }
 
+/* The library inside uses pthread_once() for what lk_once stands on: those go to libc. */
+extern char __bss_start[] __attribute__((visibility("hidden")));
+extern char _end[] __attribute__((visibility("hidden")));
+
+static bool our_own(const pthread_once_t *control)
+{
+    const char *at = (const char *)control;
+    return at >= __bss_start && at < _end;
+}
+
 int pthread_once(pthread_once_t *control, void (*initialise)(void))
 {
-    if (!lkp_chosen(LKP_ONCE))
+    if (!lkp_chosen(LKP_ONCE) || our_own(control))
         return lkp_real()->once(control, initialise);
     return lk_once_call((lk_once *)(void *)control, run, &initialise);
 }

@@ -56,6 +56,7 @@ struct lkp_real {
     int (*barrier_destroy)(pthread_barrier_t *);
     int (*barrier_wait)(pthread_barrier_t *);
     int (*once)(pthread_once_t *, void (*)(void));
+    void *(*dlopen)(const char *, int);
 };
 const struct lkp_real *lkp_real(void);
 

@@ -103,6 +103,7 @@ static void resolve(void)
     find(&real.barrier_destroy, "pthread_barrier_destroy");
     find(&real.barrier_wait, "pthread_barrier_wait");
     find(&real.once, "pthread_once");
+    find(&real.dlopen, "dlopen");
 }
 
 const struct lkp_real *lkp_real(void)

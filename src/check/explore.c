@@ -134,15 +134,17 @@ bool explore_slept_in_time(evid r)
     return graph_seen(g, e[-1].loc, graph_clk(g, r, CLK_HB)) <= graph_copos(g, e[-1].rf);
 }
 
-/* The default, to enter the queue after all others, may come too late for what the word held; then
- * only entering before a wake does, whose read is thereby revisited. */
-bool explore_may_sleep(evid r)
+/* Right behind the compare r, the read of the queue's newest value. */
+static evid enter_queue(evid r)
 {
     struct graph *g = &lkc->g;
-    const struct event *c = graph_ev(g, r);
-    uint32_t queue = c->copos, tid = ev_tid(r);
-    if (!finds_expected(c) || queue >= g->cap_locs || g->loc[queue].nco == 0)
-        return true;
+    uint32_t queue = graph_ev(g, r)->copos, tid = ev_tid(r);
+    graph_touch_loc(g, queue);
+    struct gloc *l = &g->loc[queue];
+    if (l->nco == 0 && l->nrd == 0) {
+        l->init = 0;
+        l->init_unknown = false;
+    }
     struct event *e = graph_append(g, tid, EK_READ);
     evid q = ev_id(tid, ev_pos(r) + 1);
     e->loc = queue;
@@ -152,17 +154,42 @@ bool explore_may_sleep(evid r)
     e->ok_order = e->fail_order = e->order = MO_AR;
     e->pc = e[-1].pc;
     e->flags = EF_SILENT | (e[-1].flags & EF_NAP);
-    e->rf = newest(&g->loc[queue]);
+    e->rf = newest(l);
     graph_add_read(g, queue, q);
-    (void)explore_settle(q);
-    bool in_time = explore_slept_in_time(q);
-    int64_t low = in_time ? g->loc[queue].nco : graph_seen(g, queue, graph_clk(g, r, CLK_HB));
+    return q;
+}
+
+/* Entering the queue before one of the wakes that are in it: their reads are thereby revisited. */
+static void enter_earlier(evid r, evid q)
+{
+    struct graph *g = &lkc->g;
+    uint32_t queue = graph_ev(g, q)->loc;
+    int64_t low = graph_seen(g, queue, graph_clk(g, r, CLK_HB));
     for (int64_t p = low; p < (int64_t)g->loc[queue].nco - 1; p++) {
         graph_ev(g, q)->rf = p < 0 ? EV_INIT : g->loc[queue].co[p];
         (void)revisit_other(q);
     }
-    g->loc[queue].nrd--;
-    g->t[tid].len--;
+}
+
+bool explore_sleep(evid r, bool only_ask)
+{
+    struct graph *g = &lkc->g;
+    const struct event *c = graph_ev(g, r);
+    if (!finds_expected(c) || (only_ask && (c->copos >= g->cap_locs || g->loc[c->copos].nco == 0)))
+        return true;
+    evid q = enter_queue(r), last = graph_ev(g, q)->rf;
+    (void)explore_settle(q);
+    bool in_time = explore_slept_in_time(q);
+    if (!in_time || !only_ask)
+        enter_earlier(r, q);
+    if (in_time && !only_ask) {
+        graph_ev(g, q)->rf = last;
+        (void)explore_settle(q);
+        (void)explore_add_write(q);
+        return true;
+    }
+    g->loc[graph_ev(g, q)->loc].nrd--;
+    g->t[ev_tid(q)].len--;
     g->stamp--;
     return in_time;
 }
@@ -184,6 +211,7 @@ static void new_read(const struct access *a, uint64_t state)
 {
     struct graph *g = &lkc->g;
     uint32_t tid = self()->tid, loc = location_of(a);
+    uint64_t key = await_key(a, state);
     int64_t low = graph_seen(g, loc, graph_now(g, tid));
     struct event *e = graph_append(g, tid, EK_READ);
     evid r = ev_id(tid, g->t[tid].len - 1);
@@ -203,11 +231,12 @@ static void new_read(const struct access *a, uint64_t state)
     graph_add_read(g, loc, r);
     for (int64_t c = low; c < (int64_t)g->loc[loc].nco - 1; c++) {
         e->rf = c < 0 ? EV_INIT : g->loc[loc].co[c];
-        if (useless(e, graph_value(g, loc, e->rf)))
+        uint64_t value = graph_value(g, loc, e->rf);
+        if (useless(e, value) || await_leads_back(key, value))
             continue;
         if (a->op == OP_COMPARE)
             (void)explore_settle(r);
-        bool done = revisit_other(r) || !explore_may_sleep(r);
+        bool done = revisit_other(r) || !explore_sleep(r, true);
         e = graph_ev(g, r);
         if (!done)
             explore_push(snapshot_pack(g, NULL, TODO_READ, r, EV_INIT, 0));
@@ -217,6 +246,8 @@ static void new_read(const struct access *a, uint64_t state)
         plain_check_atomic(r, a->addr, a->size);
     if (explore_settle(r) == OUT_WRITE)
         (void)explore_add_write(r);
+    else if (a->op == OP_COMPARE)
+        (void)explore_sleep(r, false);
 }
 
 static void new_write(const struct access *a, uint64_t value)
@@ -312,6 +343,7 @@ static void cut_spin(const struct access *a, uint64_t state)
             return;
         if (e->state == state && e->pc == a->pc && lkc->locs[e->loc].addr == a->addr &&
             e->op == a->op && e->operand == a->operand) {
+            await_learn(a, await_key(a, state), f->lap);
             mind_busy_wait(t, p, a->pc);
             run_stuck(STUCK_SPIN, p);
         }
@@ -349,6 +381,7 @@ uint64_t explore_read(const struct access *a)
             state = run_state_hash(f);
             cut_spin(a, state);
         }
+        run_await(a, await_key(a, state));
         new_read(a, state);
         explore_operation_done();
         e = &t->ev[f->pos];

@@ -102,15 +102,21 @@ static struct block *block_before(const struct arena *a, uintptr_t addr)
     return lo == 0 ? NULL : &a->block[lo - 1];
 }
 
+/* What other threads do to the heap must be done again in every run. */
+static void mind_mode(void)
+{
+    if (lkc->mode != MODE_FAST || self()->tid == 0)
+        return;
+    lkc->upgrade = true;
+    lkc->upgrade_mode = 1;
+    lkc->end = RUN_UPGRADE;
+    lkc_leave();
+}
+
 void *heap_new(size_t size, size_t align, bool zero, uint64_t pc)
 {
     struct fiber *f = self();
-    if (lkc->mode == MODE_FAST && f->tid != 0) {
-        lkc->upgrade = true;
-        lkc->upgrade_mode = 1;
-        lkc->end = RUN_UPGRADE;
-        lkc_leave();
-    }
+    mind_mode();
     struct arena *a = arena_of(f->tid);
     if (align < 16)
         align = 16;
@@ -143,6 +149,7 @@ void heap_delete(void *p, uint64_t pc)
 {
     if (p == NULL)
         return;
+    mind_mode();
     struct block *b = block_named(p, pc);
     plain_check_free(b->addr, b->size, pc);
     b->freed = true;

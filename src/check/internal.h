@@ -284,9 +284,10 @@ void revisit_reads(evid w, bool forced, evid after);
  * one has read the same, the graph is impossible); after each operation of a thread. */
 enum outcome explore_settle(evid r);
 bool explore_add_write(evid r);
-/* A futex word was compared and found equal: may the thread go to sleep in this graph?  If not, the
- * graphs in which it does are pushed. */
-bool explore_may_sleep(evid r);
+/* A futex word was compared, at r, and if it was found equal the thread goes to sleep: its entry
+ * into the queue is added after all others.  False: that would be too late for what the word held;
+ * then the graphs in which it enters before a wake are pushed.  Or just ask. */
+bool explore_sleep(evid r, bool only_ask);
 /* The word was not overwritten before the thread entered its queue, at r. */
 bool explore_slept_in_time(evid r);
 void explore_operation_done(void);
@@ -294,9 +295,22 @@ void explore_operation_done(void);
 /* Explore everything; the caller has made the program ready to be started over and over. */
 void explore_all(void);
 
+/* ---- waiting for a value (await.c) ------------------------------------------------------------
+ */
+
+/* The read `a` in this local state, as a key. */
+uint64_t await_key(const struct access *a, uint64_t state);
+/* The reads of the running thread since its lap-th effect, and the one with `key` that it is about
+ * to make, are a loop that only waits. */
+void await_learn(const struct access *a, uint64_t key, uint32_t lap);
+/* With the newest values the read would only leave its thread waiting. */
+bool await_in_vain(const struct access *a, uint64_t key);
+/* ... with this value it is a lap of its own, back to the same read. */
+bool await_leads_back(uint64_t key, uint64_t value);
+
 /* ---- running --------------------------------------------------------------------------------- */
 
-enum fiber_state { FS_FRESH, FS_READY, FS_WAIT_RF, FS_JOIN, FS_TURN, FS_STUCK, FS_DONE };
+enum fiber_state { FS_FRESH, FS_READY, FS_WAIT_RF, FS_JOIN, FS_TURN, FS_AWAIT, FS_STUCK, FS_DONE };
 
 /* A stack on which a thread of the program runs.  `sp` comes first: the assembler knows. */
 struct fiber {
@@ -307,7 +321,9 @@ struct fiber {
     void **calls_top;
     uint32_t pos; /* events replayed or added in this run */
     uint32_t tid;
-    uint32_t wait;     /* FS_WAIT_RF: the event; FS_JOIN: the thread */
+    uint32_t wait;       /* FS_WAIT_RF: the event; FS_JOIN: the thread */
+    struct access await; /* FS_AWAIT: the read that has been put off, and its key */
+    uint64_t await_key;
     uint32_t lap;      /* effects so far: stores, creations, plain shared writes */
     uint32_t deeds;    /* effects so far that other processes can see */
     uint32_t spared;   /* ... when it last could have died and did not */
@@ -363,6 +379,8 @@ uint64_t lkc_trap_pc(const struct fiber *f);
 void run_once(void);
 /* May thread tid add an event now?  If not, its call is put off. */
 void run_turn(uint32_t tid);
+/* The same for a read that may only leave the thread waiting. */
+void run_await(const struct access *a, uint64_t key);
 void run_wait_rf(evid w);
 void run_wait_join(uint32_t tid);
 _Noreturn void run_stuck(enum stuck why, uint32_t at);
@@ -490,7 +508,7 @@ struct checker {
     bool bounded, by_walk;
     uint64_t begun_ns, progress_ns, first_error_ns, first_error_runs;
     struct failure *failures;
-    void *shadow, *heap, *keys;
+    void *shadow, *heap, *keys, *facts;
     uint64_t serial;             /* runs begun, of all modes and walks */
     uint64_t marked;             /* blocks reached so far */
     uint64_t race_pc;            /* the other access of a race */

@@ -85,8 +85,18 @@ uint64_t run_state_hash(const struct fiber *f)
 static bool cannot_extend(uint32_t tid)
 {
     const struct fiber *f = lkc->fibers[tid];
+    const struct gthread *t = &lkc->g.t[tid];
+    if (f->state == FS_FRESH && lkc->mode == MODE_FAST && t->stuck == STUCK_JOIN)
+        return !graph_ended(&lkc->g, t->stuck_at); /* it is not even started, see eligible() */
     return f->state == FS_DONE || f->state == FS_STUCK ||
            (f->state == FS_JOIN && !graph_ended(&lkc->g, f->wait));
+}
+
+/* Whether all that t could do, as things are, is to wait for a value. */
+static bool awaits(uint32_t tid)
+{
+    const struct fiber *f = lkc->fibers[tid];
+    return f->state == FS_AWAIT && await_in_vain(&f->await, f->await_key);
 }
 
 static bool may_extend(uint32_t tid)
@@ -94,10 +104,20 @@ static bool may_extend(uint32_t tid)
     const struct graph *g = &lkc->g;
     if (g->last == tid)
         return true;
-    if (!cannot_extend(g->last))
+    if (!cannot_extend(g->last) && !awaits(g->last))
         return false;
     for (uint32_t t = 0; t < tid; t++)
-        if (g->t[t].live && !cannot_extend(t))
+        if (g->t[t].live && !cannot_extend(t) && !awaits(t))
+            return false;
+    return true;
+}
+
+/* All threads can at most wait, and tid is the first that can. */
+static bool must_wait(uint32_t tid)
+{
+    const struct graph *g = &lkc->g;
+    for (uint32_t t = 0; t < g->nthreads; t++)
+        if (t != tid && g->t[t].live && !cannot_extend(t) && (t < tid || !awaits(t)))
             return false;
     return true;
 }
@@ -119,6 +139,10 @@ static bool eligible(uint32_t tid)
         return graph_ended(g, f->wait);
     case FS_TURN:
         return may_extend(tid);
+    case FS_AWAIT:
+        if (awaits(tid))
+            return must_wait(tid);
+        return lkc->mode == MODE_FAST || may_extend(tid);
     case FS_STUCK:
     case FS_DONE:
         break;
@@ -145,6 +169,18 @@ void run_turn(uint32_t tid)
         return;
     self()->state = FS_TURN;
     self()->redo = 1;
+    lkc_reschedule();
+}
+
+void run_await(const struct access *a, uint64_t key)
+{
+    struct fiber *f = self();
+    if (!await_in_vain(a, key) || must_wait(f->tid))
+        return;
+    f->await = *a;
+    f->await_key = key;
+    f->state = FS_AWAIT;
+    f->redo = 1;
     lkc_reschedule();
 }
 
@@ -269,9 +305,12 @@ uint64_t lkc_dispatch(void)
     struct fiber *f = pick();
     if (f == NULL) {
         lkc->end = RUN_COMPLETE;
-        for (uint32_t t = 0; t < lkc->g.nthreads; t++)
+        for (uint32_t t = 0; t < lkc->g.nthreads; t++) {
             if (lkc->g.t[t].live && !graph_ended(&lkc->g, t))
                 lkc->end = RUN_BLOCKED;
+            if (lkc->g.t[t].live && lkc->fibers[t]->state == FS_AWAIT)
+                lkc_die("thread %u was put off for ever", t);
+        }
         lkc_leave();
     }
     /* cppcheck-suppress nullPointerRedundantCheck ; lkc_leave() does not return */

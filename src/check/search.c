@@ -57,12 +57,10 @@ static bool settle_read(evid r, bool check)
 {
     struct graph *g = &lkc->g;
     enum outcome out = explore_settle(r);
-    if (!explore_slept_in_time(r) || !explore_may_sleep(r))
-        return false;
-    if (check && !consistent(g, lkc->opt.model))
+    if (!explore_slept_in_time(r) || (check && !consistent(g, lkc->opt.model)))
         return false;
     if (out != OUT_WRITE)
-        return true;
+        return graph_ev(g, r)->op != OP_COMPARE || explore_sleep(r, false);
     if (!explore_add_write(r))
         return false;
     const struct event *w = graph_ev(g, ev_id(ev_tid(r), ev_pos(r) + 1));

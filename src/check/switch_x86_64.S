@@ -41,6 +41,12 @@ lkc_resume:
         pop     %r12
         pop     %rbx
         pop     %rbp
+        xor     %ecx, %ecx      /* what the checker leaves in them would get onto the stack */
+        xor     %edx, %edx
+        xor     %esi, %esi
+        xor     %edi, %edi
+        xor     %r8d, %r8d
+        xor     %r9d, %r9d
         ret
 1:      jmp     *%rax           /* no exploration: an ordinary call */
         .size   lkc_trap, . - lkc_trap

@@ -2,10 +2,11 @@
  *
  * State, 64 bits: {writers waiting:16, FLAGS:16 | readers waiting:16, readers inside:16}.
  *   WRITER         one is inside; then no reader is
- *   CROWDED        a writer (or the upgrader) sleeps at the gate: who makes the lock free for it
- *                  clears the bit and wakes one
+ *   CROWDED        a writer sleeps at the gate: who makes the lock free for it clears the bit and
+ *                  wakes one
  *   READERS_SLEEP  some of the waiting readers sleep: who lets them in wakes all
- *   UPGRADING      a reader waits for the others to leave
+ *   UPGRADING      a reader waits for the others to leave (rwlock_change.c)
+ *   UPGRADER_SLEEPS  it sleeps: who leaves it alone inside clears the bit and wakes it
  *   HUNGRY         only writers that have slept may enter (hand-off, as in mutex.c)
  *   AWAKE          a writer that waits looks at the lock: those that come later leave it to that one
  *   PHASE          turned over when waiting readers are let in
@@ -37,21 +38,22 @@ void lki_rwlock_wake_readers(lk_rwlock *l)
     (void)lki_futex_rouse(lk_high_half(&l->state_), 0x7fffffff, is_shared(l));
 }
 
-/* CROWDED was cleared, which made `s`. */
-void lki_rwlock_wake_writer(lk_rwlock *l, uint64_t s)
+/* CROWDED was cleared from the state `s`. */
+static void wake_writer(lk_rwlock *l, uint64_t s)
 {
     /* [rwlock.9] relaxed: behind the clearing of CROWDED in [rwlock.10] [rwlock.4] by their
      * acquire; the kernel's own lock orders it before the wake. */
     lk_store_rlx_u32(&l->gate_, 0);
-    int n = s & UPGRADING ? 0x7fffffff : 1;
-    if (lki_futex_rouse(&l->gate_, n, is_shared(l)) > 0 || (s & HUNGRY) == 0)
+    if (lki_futex_rouse(&l->gate_, 1, is_shared(l)) > 0 || (s & HUNGRY) == 0)
         return;
     /* [rwlock.11] relaxed: reserved, and nobody sleeps; not reserved any more. */
     (void)lk_and_rlx_u64(&l->state_, ~HUNGRY);
     (void)lki_futex_rouse(&l->gate_, 1, is_shared(l));
 }
 
-bool lki_rwlock_raise(lk_rwlock *l, uint64_t *seen, uint64_t add)
+/* Raise the gate and set CROWDED, to sleep at it.  *seen: a state in which this writer cannot enter;
+ * `add` counts it.  False: the state has changed, to *seen. */
+static bool raise_gate(lk_rwlock *l, uint64_t *seen, uint64_t add)
 {
     /* [rwlock.20] relaxed: [rwlock.18] carries it. */
     lk_store_rlx_u32(&l->gate_, 1);
@@ -166,14 +168,20 @@ int lk_rwlock_tryrdlock(lk_rwlock *l)
 void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
 {
     uint64_t inside = old & INSIDE;
-    if (inside > 2 || (inside == 2 && (old & UPGRADING) == 0))
+    if (inside == 2 && (old & UPGRADER_SLEEPS)) {
+        /* [rwlock.29] acquire, pairs with [rwlock.30]: behind the gate that came with the bit. */
+        if (lk_and_acq_u64(&l->state_, ~UPGRADER_SLEEPS) & UPGRADER_SLEEPS)
+            lki_rwlock_wake_upgrader(l);
+        return;
+    }
+    if (inside != 1)
         return;
     if (old & CROWDED) {
-        /* [rwlock.10] acquire, pairs with [rwlock.6] [rwlock.14] [rwlock.18] [rwlock.23] [rwlock.24]: behind the gate's 1 that came with the
+        /* [rwlock.10] acquire, pairs with [rwlock.6] [rwlock.14] [rwlock.18]: behind the gate's 1 that came with the
          * bit. */
         uint64_t before = lk_and_acq_u64(&l->state_, ~CROWDED);
         if (before & CROWDED)
-            lki_rwlock_wake_writer(l, before);
+            wake_writer(l, before);
         return;
     }
     uint64_t seen = old - LK_RWLOCK_READER_;
@@ -276,7 +284,7 @@ static int wrlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
         uint64_t add = (me.counted ? 0 : ONE_WRITER);
         if (me.in_vain >= LKI_PATIENCE && (seen & HUNGRY) == 0)
             add |= HUNGRY;
-        if (!lki_rwlock_raise(l, &seen, add))
+        if (!raise_gate(l, &seen, add))
             continue;
         me.counted = true;
         int rc = lki_futex_sleep(&l->gate_, 1, is_shared(l), until);
@@ -296,13 +304,13 @@ void lk_rwlock_wrunlock_slowly_(lk_rwlock *l, uint64_t seen)
         if ((after & INSIDE) == 0)
             after &= ~CROWDED;
         /* [rwlock.4] acq_rel, pairs with [rwlock.1] [rwlock.3] [rwlock.6] [rwlock.7] [rwlock.12]
-         * [rwlock.14] [rwlock.16] [rwlock.18] [rwlock.23] [rwlock.24] [rwlock.26]: what this writer wrote; and the gate's 1 that came
+         * [rwlock.14] [rwlock.16] [rwlock.18] [rwlock.26]: what this writer wrote; and the gate's 1 that came
          * with CROWDED. */
     } while (!lk_cas_acqrel_u64(&l->state_, &seen, after));
     if (seen & ~after & READERS_SLEEP)
         lki_rwlock_wake_readers(l);
     if ((after & INSIDE) == 0 && (seen & CROWDED))
-        lki_rwlock_wake_writer(l, seen);
+        wake_writer(l, seen);
 }
 
 /* ---- the public faces ---------------------------------------------------------------------- */

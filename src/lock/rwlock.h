@@ -18,11 +18,14 @@
 #define HUNGRY (WRITER << 4)
 #define PHASE (WRITER << 5)
 #define AWAKE (WRITER << 6)
+#define UPGRADER_SLEEPS (WRITER << 7)
 #define WRITERS UINT64_C(0xffff000000000000)
 #define ONE_WRITER (UINT64_C(1) << 48)
 #define MOST 65534u
 
+/* kind_ */
 #define KIND_MASK 3u
+#define UPGRADER_GATE 8u
 
 static inline uint64_t look(const lk_rwlock *l)
 {
@@ -32,12 +35,14 @@ static inline uint64_t look(const lk_rwlock *l)
 
 static inline bool is_shared(const lk_rwlock *l)
 {
-    return (l->kind_ & LK_RWLOCK_SHARED_) != 0;
+    /* [rwlock.27] relaxed: these bits never change. */
+    return (lk_load_rlx_u32(&l->kind_) & LK_RWLOCK_SHARED_) != 0;
 }
 
 static inline unsigned kind_of(const lk_rwlock *l)
 {
-    return l->kind_ & KIND_MASK;
+    /* [rwlock.28] relaxed: these bits never change. */
+    return lk_load_rlx_u32(&l->kind_) & KIND_MASK;
 }
 
 static inline bool reader_may_enter(uint64_t s, unsigned kind)
@@ -54,7 +59,7 @@ static inline uint64_t tidy(uint64_t s)
 {
     if ((s & WAITING) == 0)
         s &= ~(s & INSIDE ? READERS_SLEEP : READERS_SLEEP | PHASE);
-    if ((s & (WRITERS | UPGRADING)) == 0)
+    if ((s & WRITERS) == 0)
         s &= ~(CROWDED | HUNGRY | AWAKE);
     return s;
 }
@@ -85,11 +90,7 @@ static inline uint64_t given_up(uint64_t s, unsigned kind, bool raised)
 
 /* Wake the readers that sleep. */
 void lki_rwlock_wake_readers(lk_rwlock *l);
-/* Wake who sleeps at the gate: CROWDED was cleared from the state `s`. */
-void lki_rwlock_wake_writer(lk_rwlock *l, uint64_t s);
-
-/* Raise the gate and set CROWDED, to sleep at it.  *seen: a state in which this thread cannot enter;
- * `add` counts it.  False: the state has changed, to *seen. */
-bool lki_rwlock_raise(lk_rwlock *l, uint64_t *seen, uint64_t add);
+/* Wake the upgrader: UPGRADER_SLEEPS was cleared. */
+void lki_rwlock_wake_upgrader(lk_rwlock *l);
 
 #endif

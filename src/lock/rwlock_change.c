@@ -1,8 +1,10 @@
 /* rwlock_change.c - a read lock becomes the write lock, and back.
  *
  * The upgrader goes on counting as a reader inside while it waits, so no writer can get in between;
- * UPGRADING keeps new readers out as a waiting writer would.  It sleeps at the writers' gate, with
- * their rules: at most one upgrader waits, and who wakes it wakes all that sleep there. */
+ * UPGRADING keeps new readers out as a waiting writer would.  At most one upgrader waits.  It sleeps
+ * on kind_, which has UPGRADER_GATE in it: somebody will clear UPGRADER_SLEEPS and wake it.  (Not at
+ * the writers' gate: a writer that raises that would make the upgrader sleep that was just woken, and
+ * nobody but the upgrader could end the sleep of both.) */
 #include "lock/rwlock.h"
 
 void lk_rwlock_downgrade(lk_rwlock *l)
@@ -17,23 +19,16 @@ void lk_rwlock_downgrade(lk_rwlock *l)
         lki_rwlock_wake_readers(l);
 }
 
-struct upgrader {
-    bool announced, raised;
-};
-
 /* Become the writer if this is the only reader.  *seen, a state that was there, is changed to one in
  * which it is not. */
-static bool enter_upgraded(lk_rwlock *l, uint64_t *seen, const struct upgrader *me)
+static bool enter_upgraded(lk_rwlock *l, uint64_t *seen, bool announced)
 {
     while ((*seen & INSIDE) == 1) {
         uint64_t wanted = (*seen | WRITER) - LK_RWLOCK_READER_;
-        if (me->announced)
-            wanted &= ~UPGRADING;
-        if (me->raised && (wanted & WRITERS))
-            wanted |= CROWDED;
-        /* [rwlock.23] acq_rel, pairs with [rwlock.4] [rwlock.5] [rwlock.10]: behind the readers that have
-         * left; and the gate's 1 goes before the 0 of who clears CROWDED. */
-        if (lk_cas_acqrel_u64(&l->state_, seen, tidy(wanted)))
+        if (announced)
+            wanted &= ~(UPGRADING | UPGRADER_SLEEPS);
+        /* [rwlock.23] acquire, pairs with [rwlock.5]: behind the readers that have left. */
+        if (lk_cas_acq_u64(&l->state_, seen, tidy(wanted)))
             return true;
     }
     return false;
@@ -42,19 +37,27 @@ static bool enter_upgraded(lk_rwlock *l, uint64_t *seen, const struct upgrader *
 int lk_rwlock_tryupgrade(lk_rwlock *l)
 {
     uint64_t seen = look(l);
-    return enter_upgraded(l, &seen, &(struct upgrader){false, false}) ? 0 : EBUSY;
+    return enter_upgraded(l, &seen, false) ? 0 : EBUSY;
 }
 
-static int stop_upgrading(lk_rwlock *l, const struct upgrader *me)
+void lki_rwlock_wake_upgrader(lk_rwlock *l)
+{
+    /* [rwlock.31] relaxed: behind the clearing of the bit in [rwlock.29] by its acquire; the kernel's
+     * own lock orders it before the wake. */
+    uint32_t kind = lk_load_rlx_u32(&l->kind_) & ~UPGRADER_GATE;
+    lk_store_rlx_u32(&l->kind_, kind);
+    (void)lki_futex_rouse(&l->kind_, 1, is_shared(l));
+}
+
+static int stop_upgrading(lk_rwlock *l)
 {
     uint64_t seen = look(l);
     for (;;) {
-        if (enter_upgraded(l, &seen, me))
+        if (enter_upgraded(l, &seen, true))
             return 0;
-        uint64_t left = me->announced ? seen & ~UPGRADING : seen;
-        left = given_up(left, kind_of(l), me->raised);
-        /* [rwlock.24] release, pairs with [rwlock.4] [rwlock.10]: as [rwlock.14]. */
-        if (!lk_cas_rel_u64(&l->state_, &seen, left))
+        uint64_t left = given_up(seen & ~(UPGRADING | UPGRADER_SLEEPS), kind_of(l), false);
+        /* [rwlock.24] relaxed: takes back an announcement; guards nothing. */
+        if (!lk_cas_rlx_u64(&l->state_, &seen, left))
             continue;
         if (seen & ~left & READERS_SLEEP)
             lki_rwlock_wake_readers(l);
@@ -62,37 +65,46 @@ static int stop_upgrading(lk_rwlock *l, const struct upgrader *me)
     }
 }
 
+/* Announced, in a state in which others are inside: sleep until they have left. */
+static int sleep_upgrading(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
+{
+    /* [rwlock.32] relaxed: only a waiting upgrader sets the bit and only who wakes it clears it; the
+     * others never change. */
+    uint32_t kind = lk_load_rlx_u32(&l->kind_) | UPGRADER_GATE;
+    lk_store_rlx_u32(&l->kind_, kind);
+    /* [rwlock.30] release, pairs with [rwlock.29]: the gate goes before the bit; a read-modify-write
+     * even if the bit is set already. */
+    if (!lk_cas_rel_u64(&l->state_, &seen, seen | UPGRADER_SLEEPS))
+        return EAGAIN;
+    return lki_futex_sleep(&l->kind_, kind, is_shared(l), until);
+}
+
 int lk_rwlock_upgrade_until(lk_rwlock *l, const struct timespec *deadline)
 {
     struct lki_deadline until = {deadline, CLOCK_MONOTONIC};
-    struct upgrader me = {false, false};
+    bool announced = false;
     struct lki_spin spin;
     uint64_t seen = look(l);
     if (lki_deadline_check(&until) != 0)
         return EINVAL;
-    if (enter_upgraded(l, &seen, &me))
+    if (enter_upgraded(l, &seen, false))
         return 0;
     if (lki_spin_aloof(&spin))
         seen = look(l);
-    while (!enter_upgraded(l, &seen, &me)) {
-        if (!me.announced && (seen & UPGRADING))
+    while (!enter_upgraded(l, &seen, announced)) {
+        if (!announced && (seen & UPGRADING))
             return EDEADLK;
         if (until.at != NULL && lki_deadline_passed(&until))
-            return stop_upgrading(l, &me);
-        if (!me.announced) {
-            /* [rwlock.25] relaxed: asks the readers to wake it; they read the state. */
-            me.announced = lk_cas_rlx_u64(&l->state_, &seen, seen | UPGRADING);
-            seen |= me.announced ? UPGRADING : 0;
-        } else if (!me.raised && lki_spin_near(&spin)) {
-            seen = look(l);
-        } else {
-            me.raised = true;
-            if (!lki_rwlock_raise(l, &seen, 0))
-                continue;
-            if (lki_futex_sleep(&l->gate_, 1, is_shared(l), &until) == ETIMEDOUT)
-                return stop_upgrading(l, &me);
-            seen = look(l);
+            return announced ? stop_upgrading(l) : ETIMEDOUT;
+        if (!announced) {
+            /* [rwlock.25] relaxed: keeps later readers out; guards nothing. */
+            announced = lk_cas_rlx_u64(&l->state_, &seen, seen | UPGRADING);
+            seen |= announced ? UPGRADING : 0;
+            continue;
         }
+        if (!lki_spin_near(&spin) && sleep_upgrading(l, seen, &until) == ETIMEDOUT)
+            return stop_upgrading(l);
+        seen = look(l);
     }
     return 0;
 }

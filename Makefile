@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DEMO_DIR ?= /usr/include
 export JOBS
 
-.PHONY: all build demo test bench campaign install deps lint coverage analyze format clean
+.PHONY: all build demo test bench python python-bench campaign install deps lint coverage analyze format clean
 
 all: build
 
@@ -26,6 +26,15 @@ test: deps build
 bench: deps build
 	-@PACKAGES=bench/packages.txt scripts/deps # the peers; without one, its column is left out
 	bench/run
+
+# The package for Debian's python3, in build/release/python: PYTHONPATH=build/release/python
+python: deps
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target python
+	@echo "PYTHONPATH=$(CURDIR)/build/release/python"
+
+python-bench: python
+	@/usr/bin/python3 bindings/python/bench.py
 
 campaign: deps build
 	@scripts/campaign

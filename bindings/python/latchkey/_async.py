@@ -45,7 +45,8 @@ class _Flights:
             try:
                 value = await asyncio.shield(flight)
             except asyncio.CancelledError:
-                if flight.cancelled():
+                task = asyncio.current_task()
+                if flight.cancelled() and not (task is not None and task.cancelling()):
                     continue
                 raise
             joined()
@@ -138,8 +139,8 @@ def _in_segment(function: Callable[..., Awaitable[Any]], core: _core.SharedFunct
         if key is None:  # too large; peek() has counted it
             core.count(0, 1)
             return await function(*args, **kwargs)
-        return await flights.run(lambda: compute(key, args, kwargs), lambda: core.count(1, 0),
-                                 (key,), {})
+        return await flights.run(functools.partial(compute, key, args, kwargs),
+                                 lambda: core.count(1, 0), (key,), {})
 
     return _finish(wrapper, core)
 

@@ -77,7 +77,7 @@ class Cache(_core.Cache, MutableMapping[Plain, Plain]):
     def __iter__(self) -> Iterator[Plain]:
         return iter(self.scan(None, "keys"))
 
-    @overload  # type: ignore[override]
+    @overload
     def keys(self) -> KeysView[Plain]: ...
     @overload
     def keys(self, prefix: str | bytes) -> Iterator[Plain]: ...
@@ -85,7 +85,7 @@ class Cache(_core.Cache, MutableMapping[Plain, Plain]):
         """The keys; with a prefix, those of its type that begin with it."""
         return KeysView(self) if prefix is None else iter(self.scan(prefix, "keys"))
 
-    @overload  # type: ignore[override]
+    @overload
     def values(self) -> ValuesView[Plain]: ...
     @overload
     def values(self, prefix: str | bytes) -> Iterator[Plain]: ...
@@ -93,7 +93,7 @@ class Cache(_core.Cache, MutableMapping[Plain, Plain]):
         """The values; with a prefix, those whose key begins with it."""
         return ValuesView(self) if prefix is None else iter(self.scan(prefix, "values"))
 
-    @overload  # type: ignore[override]
+    @overload
     def items(self) -> ItemsView[Plain, Plain]: ...
     @overload
     def items(self, prefix: str | bytes) -> Iterator[tuple[Plain, Plain]]: ...
@@ -102,7 +102,8 @@ class Cache(_core.Cache, MutableMapping[Plain, Plain]):
         """(key, value) pairs; with a prefix, those whose key begins with it."""
         return _Items(self) if prefix is None else iter(self.scan(prefix, "items"))
 
-    def setdefault(self, key: Plain, default: Plain | None = None) -> Plain:
+    def setdefault(  # type: ignore[override]
+            self, key: Plain, default: Plain | None = None) -> Plain:
         """The value; an absent key is stored as `default` first.  Atomic."""
         if default is None:
             return self[key]

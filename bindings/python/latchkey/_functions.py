@@ -50,29 +50,28 @@ class Cached(Protocol[P, R_co]):
 # Changes when what is stored changes its form.
 _FORMAT = 1
 
-# An entry in the shared segment has a header, and blocks are at most this large (cache.h).
+# Of an entry in the segment (cache.h): its header, the unit it is stored in, the largest average.
 _HEADER = 24
-_BLOCK_MAX = 4096
+_BLOCK = 48
 _ENTRY_MAX = 1 << 20
 # Up to so many bytes every entry has room for the largest key and value; beyond it, memory is set
 # aside for entries of so many bytes on the average.
 _FULL_ROOM = 16 << 20
-_AVERAGE = 288
+_AVERAGE = 288  # whole blocks
 # Up to so many entries are in one shard, and the capacity is exact.
 _EXACT = 128
 
 
-def _geometry(max_size: int, max_key_size: int, max_value_size: int) -> dict[str, int]:
+def _geometry(max_size: int, max_key_size: int, max_value_size: int) -> dict[str, Any]:
     """Options of a segment that keeps `max_size` entries."""
     full = _HEADER + max_key_size + max_value_size
     if max_size * full > _FULL_ROOM and max_size > _EXACT:
-        return {"size": max(max_size * _AVERAGE, _FULL_ROOM), "block_size": 48,
-                "entry_size": max(max_size * _AVERAGE, _FULL_ROOM) // max_size - _HEADER}
-    blocks = max(2, -(-full // _BLOCK_MAX))
-    block = max(32, -(-full // blocks) + 7 & ~7)
-    # A value may be a quarter of a shard at most, so a shard is four full entries at least.
-    each = blocks * -(-4 // max_size) * block
-    return {"size": max_size * each, "block_size": block,
+        each = max(_AVERAGE, _FULL_ROOM // max_size)
+    else:
+        # A value may be a quarter of a shard at most, so a shard is four full entries at least.
+        each = full * -(-4 // max_size)
+    each += -each % _BLOCK
+    return {"size": max_size * each, "block_size": _BLOCK,
             "entry_size": min(each - _HEADER, _ENTRY_MAX),
             "shards": 1 if max_size <= _EXACT else min(64, max_size // (_EXACT // 2))}
 

@@ -41,8 +41,8 @@ def _time(time: datetime.time) -> Any:
 
 
 def _time_back(plain: Any) -> datetime.time:
-    *fields, zone, fold = plain
-    return datetime.time(*fields, _zone_back(zone), fold=fold)
+    hour, minute, second, microsecond, zone, fold = plain
+    return datetime.time(hour, minute, second, microsecond, _zone_back(zone), fold=fold)
 
 
 def _datetime(moment: datetime.datetime) -> Any:
@@ -50,8 +50,8 @@ def _datetime(moment: datetime.datetime) -> Any:
 
 
 def _datetime_back(plain: Any) -> datetime.datetime:
-    *fields, zone, fold = plain
-    return datetime.datetime(*fields, _zone_back(zone), fold=fold)
+    year, month, day, *time = plain
+    return datetime.datetime.combine(datetime.date(year, month, day), _time_back(time))
 
 
 def _delta(delta: datetime.timedelta) -> Any:

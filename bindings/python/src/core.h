@@ -40,8 +40,8 @@ PyObject *lkp_raise(int rc, bool opening);
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
-/* Sort out the arguments of a METH_FASTCALL | METH_KEYWORDS method: out[i] belongs to names[i], NULL
- * if it was not given.  The first `positional` may come by position, the first `required` must be
+/* Sort out the arguments of a METH_FASTCALL | METH_KEYWORDS method: out[i] belongs to names[i],
+ * NULL if it was not given.  The first `positional` may come by position, the first `required` must be
  * there.  names ends with NULL.  Returns 0 or -1 with an exception. */
 int lkp_arguments(const char *method, const char *const *names, int positional, int required,
                   PyObject *const *args, Py_ssize_t count, PyObject *keywords, PyObject **out);
@@ -129,8 +129,8 @@ static inline lk_cache *lkp_handle(struct lkp_cache *c)
     return c->handle;
 }
 
-/* Calls that may have to wait are repeated in slices: the handles' lock_timeout_ns makes a call on a
- * locked shard return ETIMEDOUT.  Between slices other threads run and signals are handled. */
+/* Calls that may have to wait are repeated in slices: the handles' lock_timeout_ns makes a call on
+ * a locked shard return ETIMEDOUT.  Between slices other threads run and signals are handled. */
 #define LKP_SLICE_NS 1000000u
 
 enum { LKP_RAISED = -1000 };

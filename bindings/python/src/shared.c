@@ -6,16 +6,17 @@
  * A miss takes the key's lease, so that of all processes one computes and the others wait for its
  * value.  A lease costs more than a short computation: while this process's computations take less
  * than SHORT_NS, it computes at once and stores what it got, as does everybody else.  Every 16th is
- * timed exactly, all others by a clock of coarse ticks, and one that is long brings the leases back
- * for at least LEASED_AGAIN misses.
+ * timed; one that took long brings the leases back for at least LEASED_AGAIN misses, and when
+ * misses are LONG_NS apart, nobody knows how long the last took, and the next takes a lease.
  *
  * Trouble of the cache never becomes trouble of the function: it is computed, and counted. */
 #include "shared.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
-enum { SHORT_NS = 20000, LEASED_AGAIN = 64, TIMED = 16 };
+enum { SHORT_NS = 20000, LONG_NS = 10000000, LEASED_AGAIN = 64, TIMED = 16 };
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
@@ -102,21 +103,24 @@ struct timing {
 static struct timing timing_begin(struct shared *f, bool leased)
 {
     struct timing t = {.exact = leased || ++f->untimed >= TIMED};
-    if (t.exact)
+    if (t.exact) {
         f->untimed = 0;
-    t.begun = t.exact ? lkp_mono_ns() : coarse_ns();
+        t.begun = lkp_mono_ns();
+    }
     return t;
 }
 
+/* What is not timed has still taken no longer than since the miss before. */
 static void timing_end(struct shared *f, const struct timing *t)
 {
-    uint64_t now = t->exact ? lkp_mono_ns() : coarse_ns();
-    /* One coarse tick may pass in any moment, two do not. */
-    uint64_t limit = t->exact ? SHORT_NS : 5000000;
-    if (now - t->begun > limit)
+    uint64_t now = coarse_ns();
+    if (t->exact && lkp_mono_ns() - t->begun > SHORT_NS)
         f->leased = LEASED_AGAIN;
     else if (f->leased > 0)
         f->leased--;
+    if (!t->exact && now - f->missed_ns > LONG_NS)
+        f->leased = 1; /* who knows: the next one is leased, and timed */
+    f->missed_ns = now;
 }
 
 /* ---- computing ------------------------------------------------------------------------------- */
@@ -223,6 +227,23 @@ static PyObject *miss(struct shared *f, const struct lkp_bytes *key, int rc, PyO
 
 /* ---- the call -------------------------------------------------------------------------------- */
 
+/* The commonest key, one int, as lkp_encode_call() writes it. */
+static inline bool int_key(const struct shared *f, struct lkp_writer *w, PyObject *argument)
+{
+    static const char head[5] = {1, 0, 0, 0, 'i'};
+    int overflow;
+    if (!PyLong_CheckExact(argument) || f->max_key < sizeof head + 8)
+        return false;
+    long long value = PyLong_AsLongLongAndOverflow(argument, &overflow);
+    if (overflow != 0)
+        return false;
+    w->bytes = w->first;
+    memcpy(w->first, head, sizeof head);
+    memcpy(w->first + sizeof head, &value, sizeof value);
+    w->size = sizeof head + sizeof value;
+    return true;
+}
+
 int lkp_shared_key(struct shared *f, struct lkp_writer *w, PyObject *const *args, size_t positional,
                    PyObject *names)
 {
@@ -268,7 +289,10 @@ PyObject *lkp_shared_call(PyObject *self, PyObject *const *args, size_t flagged,
     struct lkp_writer w;
     PyObject *value = NULL;
     int rc = EBADF;
-    int made = lkp_shared_key(f, &w, args, (size_t)PyVectorcall_NARGS(flagged), names);
+    size_t positional = (size_t)PyVectorcall_NARGS(flagged);
+    int made = positional == 1 && names == NULL && int_key(f, &w, args[0])
+                   ? 1
+                   : lkp_shared_key(f, &w, args, positional, names);
     struct lkp_bytes key = {w.bytes, w.size};
     if (made > 0)
         value = lkp_shared_look(f, &key, &rc);

@@ -18,6 +18,7 @@ struct shared {
     bool always_lease;
     uint32_t leased; /* misses to come that take leases */
     uint32_t untimed;
+    uint64_t missed_ns; /* the end of the last miss, by the coarse clock */
     bool warned;
     struct lkp_counts counts;
 };

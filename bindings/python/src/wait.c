@@ -77,10 +77,19 @@ int lkp_change(struct lkp_cache *c, struct lkp_change *change)
     return rc;
 }
 
+/* Others wait for the lease, so only a shard that stays locked for so long keeps it from going
+ * back; then it ends with this thread. */
+enum { RELEASE_SLICES = 1000 };
+
 void lkp_release(struct lkp_cache *c, struct lk_lease *lease)
 {
-    if (c->handle != NULL)
-        lk_cache_release(c->handle, lease);
+    int rc = c->handle != NULL ? lk_cache_release(c->handle, lease) : 0;
+    for (int i = 0; rc == ETIMEDOUT && c->handle != NULL && i < RELEASE_SLICES; i++) {
+        lk_cache *handle = c->handle;
+        PyThreadState *thread = step_out(c);
+        rc = lk_cache_release(handle, lease);
+        step_in(c, thread);
+    }
 }
 
 /* ---- values of any size ---------------------------------------------------------------------- */

@@ -276,6 +276,7 @@ void explore_may_die(void);
 enum outcome { OUT_READ, OUT_WRITE, OUT_WAIT };
 enum outcome op_outcome(const struct event *e, uint64_t value, uint64_t *result);
 uint32_t op_ways(const struct event *e, uint64_t value);
+bool op_may_write(const struct event *e);
 /* Push a branch; the newest write w of the working graph may be read by earlier reads: push
  * those. */
 void explore_push(struct snapshot *s);
@@ -332,7 +333,7 @@ struct fiber {
     uint32_t pending_size;
     uint64_t pending_pc;
     uint32_t pending_pos, pending_lap; /* where its events begin */
-    bool pending_begun;
+    bool pending_begun, pending_fresh;
     bool created;        /* has started other threads */
     uintptr_t heap_next; /* bump pointer of its arena */
     uint8_t state;
@@ -416,6 +417,9 @@ void plain_written(uintptr_t addr, size_t size);
 void plain_written_to(uintptr_t addr, size_t size, uint64_t pc);
 /* Whether the running thread's plain write to a location is an event of the graph. */
 bool plain_is_event(uint32_t loc);
+/* Whether two threads have met in the memory, in any run so far: only where processes may die. */
+bool plain_shared(uintptr_t addr, size_t size);
+void plain_use_shared(void);
 uint64_t plain_load(uintptr_t addr, unsigned size);
 void plain_store(uintptr_t addr, unsigned size, uint64_t value);
 

@@ -112,6 +112,12 @@ enum outcome op_outcome(const struct event *e, uint64_t value, uint64_t *result)
     }
 }
 
+bool op_may_write(const struct event *e)
+{
+    return e->op != OP_NONE && e->op != OP_COMPARE && e->op != OP_WAIT_MASKED &&
+           e->op != OP_WAIT_NOT;
+}
+
 uint32_t op_ways(const struct event *e, uint64_t value)
 {
     if (e->op != OP_WAKE)

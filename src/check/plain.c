@@ -21,6 +21,9 @@ struct cell {
 };
 
 struct shadow {
+    uintptr_t *shared; /* granules that two threads have met in, in some run; 0 = free */
+    uint32_t nshared, cap_shared;
+    bool more_shared;
     struct cell *cell;
     struct touch *touch;
     uint32_t cap, used, run, ntouch, cap_touch;
@@ -156,6 +159,72 @@ static void meet_locations(uintptr_t addr, size_t size, bool write, uint64_t pc)
     }
 }
 
+/* ---- where a death between two stores can be seen ---------------------------------------------
+ *
+ * A store to memory that only one thread ever touches is no effect.  Which memory that is is learnt
+ * on the walks; should the search find another granule that threads share, it begins anew.  What is
+ * found counts from the next walk or search on: within one, the events must stay the same. */
+#define NOT_YET ((uintptr_t)1 << 63)
+
+static uintptr_t *shared_slot(const struct shadow *s, uintptr_t granule)
+{
+    uint32_t i = (uint32_t)((granule * 0x9e3779b97f4a7c15u) >> 40) & (s->cap_shared - 1);
+    while (s->shared[i] != 0 && (s->shared[i] & ~NOT_YET) != granule)
+        i = (i + 1) & (s->cap_shared - 1);
+    return &s->shared[i];
+}
+
+static void grow_shared(struct shadow *s)
+{
+    uintptr_t *old = s->shared;
+    uint32_t cap = s->cap_shared;
+    s->cap_shared = cap != 0 ? 2 * cap : 1024;
+    s->shared = lkc_alloc(s->cap_shared * sizeof *s->shared);
+    memset(s->shared, 0, s->cap_shared * sizeof *s->shared);
+    for (uint32_t i = 0; i < cap; i++)
+        if (old[i] != 0)
+            *shared_slot(s, old[i] & ~NOT_YET) = old[i];
+    if (cap != 0)
+        lkc_free(old, cap * sizeof *old);
+}
+
+static void note_shared(struct shadow *s, uintptr_t granule)
+{
+    if (lkc->opt.max_deaths == 0)
+        return;
+    if (2 * s->nshared >= s->cap_shared)
+        grow_shared(s);
+    uintptr_t *slot = shared_slot(s, granule);
+    if (*slot != 0)
+        return;
+    *slot = granule | NOT_YET;
+    s->nshared++;
+    s->more_shared = true;
+    if (lkc->walking || lkc->upgrade)
+        return;
+    lkc->upgrade = true;
+    lkc->upgrade_mode = 0;
+}
+
+void plain_use_shared(void)
+{
+    struct shadow *s = shadow();
+    for (uint32_t i = 0; s->more_shared && i < s->cap_shared; i++)
+        s->shared[i] &= ~NOT_YET;
+    s->more_shared = false;
+}
+
+bool plain_shared(uintptr_t addr, size_t size)
+{
+    const struct shadow *s = shadow();
+    if (s->cap_shared == 0)
+        return false;
+    for (uintptr_t g = addr >> 3; g <= (addr + size - 1) >> 3; g++)
+        if (*shared_slot(s, g) == g)
+            return true;
+    return false;
+}
+
 static bool ordered(const struct touch *t, const uint32_t *now)
 {
     return now[t->tid] > t->pos;
@@ -168,15 +237,20 @@ static void touch_granule(uintptr_t granule, uint8_t mask, bool write, uint64_t 
     struct cell *c = cell_of(granule);
     const uint32_t *now = clock_now(f);
     uint32_t same = 0;
+    bool others = false;
     for (uint32_t i = c->head; i != 0; i = s->touch[i].next) {
         struct touch *t = &s->touch[i];
         if (t->tid == f->tid) {
             if (t->write == write && (t->mask & mask) == t->mask)
                 same = i;
-        } else if (t->mask & mask && (write || t->write) && !ordered(t, now)) {
-            race(granule << 3, pc, write, t->pc, t->write, t->tid);
+        } else {
+            if (t->mask & mask && (write || t->write) && !ordered(t, now))
+                race(granule << 3, pc, write, t->pc, t->write, t->tid);
+            others = true;
         }
     }
+    if (others)
+        note_shared(s, granule);
     if (same == 0) {
         LKC_GROW(s->touch, s->cap_touch, s->ntouch + 1);
         same = s->ntouch++;
@@ -262,7 +336,7 @@ void plain_write(uintptr_t addr, size_t size, uint64_t pc)
     }
     mind_loops(f);
     need_mode(f, addr, true);
-    if (addr - f->stack_low >= f->stack_high - f->stack_low)
+    if (f->mortal && plain_shared(addr, size))
         explore_may_die();
     heap_check(addr, size, pc);
     access_granules(addr, size, true, pc);
@@ -322,7 +396,7 @@ void plain_check_atomic(evid e, uintptr_t addr, unsigned size)
         return;
     const uint32_t *now = clock_now(self());
     uint8_t mask = mask_in(addr >> 3, addr, size);
-    bool write = ev->kind == EK_WRITE || ev->op != OP_NONE;
+    bool write = ev->kind == EK_WRITE || op_may_write(ev);
     for (uint32_t i = c->head; i != 0; i = s->touch[i].next) {
         const struct touch *t = &s->touch[i];
         if (t->tid != ev_tid(e) && t->mask & mask && (write || t->write) && !ordered(t, now)) {

@@ -221,6 +221,7 @@ void run_finish_plain(struct fiber *f)
         f->pending_begun = true;
         f->pending_pos = f->pos;
         f->pending_lap = f->lap;
+        f->pending_fresh = f->deeds != f->spared;
     }
     f->pos = f->pending_pos;
     f->lap = f->pending_lap;
@@ -228,8 +229,8 @@ void run_finish_plain(struct fiber *f)
     f->spared = f->deeds;
     plain_written_to(f->pending, f->pending_size, f->pending_pc);
     plain_written(f->pending, f->pending_size);
-    if (f->pending - f->stack_low >= f->stack_high - f->stack_low)
-        f->deeds = f->spared + 1;
+    if (f->pending_fresh || (f->mortal && plain_shared(f->pending, f->pending_size)))
+        f->spared = f->deeds - 1;
     f->pending = 0;
     f->pending_begun = false;
 }

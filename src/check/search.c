@@ -93,6 +93,7 @@ static bool settle(struct snapshot *s)
 static void root(void)
 {
     graph_clear(&lkc->g);
+    plain_use_shared();
     (void)graph_new_thread(&lkc->g, EV_INIT, lkc->fn, lkc->arg);
 }
 
@@ -174,5 +175,5 @@ void explore_all(void)
         walks();
         if (!lkc->upgrade && !lkc->stop && !lkc->opt.random_only)
             exhaust();
-    } while (lkc->upgrade);
+    } while (lkc->upgrade && !lkc->stop);
 }

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "report.h"
 #include "storm.h"
+#include "storm_locks.h"
 
 #define SECOND 1000000000ull
 #define DEMO_KILLS_MIN 2000u /* in DEMO_NS */
@@ -40,12 +41,14 @@ enum {
     O_CHECKSUM,
     O_NAME,
     O_KEEP,
+    O_LOCKS,
 };
 
 static const struct cli_option options[] = {
     {O_SECONDS, "seconds", "S", "how long (20, or without end if --kills is given)"},
     {O_KILLS, "kills", "N", "end after N kills"},
     {O_LOCK, "lock", "LOCK", "latchkey; ttas wedges, torn serves wrong values: to see it seen"},
+    {O_LOCKS, "locks", NULL, "the robust locks alone: see lk storm --locks --help"},
     {O_DEMO, "demo", NULL, "20 s of latchkey, then ttas until it wedges"},
     {O_WORKERS, "workers", "N", "worker processes (4)"},
     {O_SIZE, "size", "BYTES", "capacity of the cache (4M)"},
@@ -259,6 +262,9 @@ static int tell(const struct storm_options *o, const struct storm_files *f,
 
 int cmd_storm(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--locks") == 0)
+            return storm_locks(argc, argv);
     struct storm_options o = {
         .workers = 4, .aim_percent = 50, .kills_per_second = 170, .wedge_ns = 2 * SECOND};
     if (getrandom(&o.seed, sizeof o.seed, 0) != sizeof o.seed)

@@ -4,8 +4,11 @@
 
 #include "latchkey/barrier.h"
 #include "latchkey/cache.h"
+#include "latchkey/claim.h"
 #include "latchkey/cond.h"
 #include "latchkey/err.h"
+#include "latchkey/key.h"
+#include "latchkey/level.h"
 #include "latchkey/mutex.h"
 #include "latchkey/once.h"
 #include "latchkey/rmutex.h"
@@ -14,5 +17,6 @@
 #include "latchkey/seg.h"
 #include "latchkey/sem.h"
 #include "latchkey/seqlock.h"
+#include "latchkey/set.h"
 
 #endif

@@ -9,6 +9,22 @@ if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/tools/lk/main.c")
     target_compile_options(lk PRIVATE ${LATCHKEY_WARNINGS})
     # libxxhash is used as a header only.
     target_compile_definitions(lk PRIVATE XXH_INLINE_ALL "LK_VERSION_TEXT=\"${PROJECT_VERSION}\"")
-    target_link_libraries(lk PRIVATE latchkey_static PkgConfig::LK_DEPS Threads::Threads m)
+    target_link_libraries(lk PRIVATE latchkey_static PkgConfig::LK_DEPS Threads::Threads m ${CMAKE_DL_LIBS})
     install(TARGETS lk RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+# lk bench locks loads oneTBB's lock from a library of its own, if there is a C++ compiler and oneTBB:
+# lk itself stays C.
+include(CheckLanguage)
+check_language(CXX)
+if(CMAKE_CXX_COMPILER AND NOT LATCHKEY_INSTRUMENTED)
+    enable_language(CXX)
+    find_package(TBB QUIET CONFIG)
+    if(TARGET TBB::tbb)
+        add_library(lk_bench_tbb MODULE tools/lk/bench_locks_tbb.cpp)
+        set_target_properties(lk_bench_tbb PROPERTIES PREFIX "" OUTPUT_NAME lk-bench-tbb
+                              CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+        target_compile_options(lk_bench_tbb PRIVATE -O2)
+        target_link_libraries(lk_bench_tbb PRIVATE TBB::tbb)
+    endif()
 endif()

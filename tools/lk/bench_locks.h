@@ -1,0 +1,156 @@
+/* bench_locks.h - what the parts of `lk bench locks` share.  C and C++: one peer is C++. */
+#ifndef LK_BENCH_LOCKS_H
+#define LK_BENCH_LOCKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the lock under measurement guards: the two are equal but inside a write section. */
+struct lock_data {
+    uint64_t first, second;
+} __attribute__((aligned(128)));
+
+/* One thread of a window. */
+struct lock_thread {
+    void *lock;
+    struct lock_data *data;
+    const uint32_t *stop; /* not 0: end */
+    unsigned write_percent;
+    unsigned work;   /* rounds of lock_work() in each section */
+    uint64_t random; /* any number but 0 */
+    uint64_t reads, writes, torn;
+    uint64_t wait_ns, longest_ns; /* of the timed form */
+} __attribute__((aligned(128)));
+
+/* A lock to measure.  `pairs` locks and unlocks n times, for reading or writing, nothing inside. */
+struct lock_peer {
+    const char *name;
+    const char *version;
+    void (*init)(void *lock); /* 4 KiB of zeroed memory, aligned to a page */
+    void (*pairs_read)(void *lock, size_t n);
+    void (*pairs_write)(void *lock, size_t n);
+    void (*mixed)(struct lock_thread *t);
+    void (*timed)(struct lock_thread *t);
+};
+
+/* Work that takes the same time wherever it stands: multiplications, each waiting for the last. */
+static inline void lock_work(unsigned rounds)
+{
+    uint64_t x = rounds;
+    for (unsigned i = 0; i < rounds; i++) {
+        x = x * UINT64_C(6364136223846793005) + 1;
+        __asm__ volatile("" : "+r"(x));
+    }
+}
+
+static inline uint64_t lock_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return *state = x;
+}
+
+static inline uint64_t lock_now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static inline void lock_section(struct lock_thread *t, int write)
+{
+    volatile struct lock_data *d = t->data;
+    if (write) {
+        d->first++;
+        lock_work(t->work);
+        d->second++;
+        t->writes++;
+    } else {
+        uint64_t first = d->first;
+        lock_work(t->work);
+        t->torn += first != d->second;
+        t->reads++;
+    }
+}
+
+static inline void lock_waited(struct lock_thread *t, uint64_t begun_ns)
+{
+    uint64_t ns = lock_now_ns() - begun_ns;
+    t->wait_ns += ns;
+    if (ns > t->longest_ns)
+        t->longest_ns = ns;
+}
+
+/* The loops of one lock, with its calls inline where they are: RL(l) RU(l) WL(l) WU(l). */
+#define LOCK_LOOPS(NAME, TYPE, RL, RU, WL, WU)                                                     \
+    static void NAME##_pairs_read(void *lock, size_t n)                                            \
+    {                                                                                              \
+        TYPE *l = (TYPE *)lock;                                                                    \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            RL(l);                                                                                 \
+            RU(l);                                                                                 \
+        }                                                                                          \
+    }                                                                                              \
+    static void NAME##_pairs_write(void *lock, size_t n)                                           \
+    {                                                                                              \
+        TYPE *l = (TYPE *)lock;                                                                    \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            WL(l);                                                                                 \
+            WU(l);                                                                                 \
+        }                                                                                          \
+    }                                                                                              \
+    static inline                                                                                  \
+        __attribute__((always_inline)) void NAME##_loop(struct lock_thread *t, int timed)          \
+    {                                                                                              \
+        TYPE *l = (TYPE *)t->lock;                                                                 \
+        while (__atomic_load_n(t->stop, __ATOMIC_RELAXED) == 0) {                                  \
+            int write = lock_random(&t->random) >> 32 < t->write_percent * (1ull << 32) / 100;     \
+            uint64_t begun_ns = timed ? lock_now_ns() : 0;                                         \
+            if (write)                                                                             \
+                WL(l);                                                                             \
+            else                                                                                   \
+                RL(l);                                                                             \
+            if (timed)                                                                             \
+                lock_waited(t, begun_ns);                                                          \
+            lock_section(t, write);                                                                \
+            if (write)                                                                             \
+                WU(l);                                                                             \
+            else                                                                                   \
+                RU(l);                                                                             \
+        }                                                                                          \
+    }                                                                                              \
+    static void NAME##_mixed(struct lock_thread *t)                                                \
+    {                                                                                              \
+        NAME##_loop(t, 0);                                                                         \
+    }                                                                                              \
+    static void NAME##_timed(struct lock_thread *t)                                                \
+    {                                                                                              \
+        NAME##_loop(t, 1);                                                                         \
+    }
+
+#define LOCK_PEER(NAME, TEXT, VERSION)                                                             \
+    {                                                                                              \
+        TEXT, VERSION, NAME##_init, NAME##_pairs_read, NAME##_pairs_write, NAME##_mixed,           \
+            NAME##_timed                                                                           \
+    }
+
+/* Each ends with a peer without a name.  lock_peers_tbb is in a library of its own, which is loaded
+ * if it was built. */
+extern const struct lock_peer lock_peers_ours[], lock_peers_glibc[], lock_peers_ck[],
+    lock_peers_tbb[];
+
+/* Copy 16 bytes n times, plainly or through a sequence lock. */
+void lock_copy_plain(void *guarded, size_t n);
+void lock_copy_seqlock(void *guarded, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -3,7 +3,7 @@
  * finished stays, what was not is there or not as a whole, nothing leaks.
  *
  * Sources: @cache
- * Run: --deaths 2 --no-leaks
+ * Run: --deaths 2
  */
 #include "tiny_cache.h"
 
@@ -42,6 +42,9 @@ int main(void)
     assert(finished[1] ? second == 2 : second == 0 || second == 2);
     assert(set(THIRD, 3) == 0);
     assert(get(THIRD) == 3);
+    uint64_t repairs = lki_mine->record[LKI_REPAIRS];
+    assert(set(THIRD, 4) == 0);
+    assert(lki_mine->record[LKI_REPAIRS] == repairs); /* once is enough */
     check_all();
     return 0;
 }

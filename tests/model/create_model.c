@@ -4,8 +4,8 @@
  * one. With STALE the name leads at first to a segment from before the last boot.
  *
  * Sources: @segment
- * Run: --deaths 2 --no-leaks
- * Run: --deaths 1 --no-leaks -DSTALE
+ * Run: --deaths 2
+ * Run: --deaths 1 -DSTALE
  */
 #include <assert.h>
 #include <pthread.h>

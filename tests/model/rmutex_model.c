@@ -5,8 +5,9 @@
  * Sources: @life
  * Run: -DTHREADS=2
  * Run: --deaths 2 -DTHREADS=2
- * Campaign: -DTHREADS=3 -DHELD
- * Campaign: --deaths 1 -DTHREADS=3 -DHELD
+ * Run: -DTHREADS=3 -DHELD
+ * Run: --deaths 1 -DTHREADS=3 -DHELD
+ * Campaign: --deaths 2 -DTHREADS=3 -DHELD
  * Campaign: -DTHREADS=3
  */
 #include "life/rmutex.h"

@@ -85,27 +85,33 @@ int lki_robust_supported(void)
     return 0;
 }
 
-void lki_robust_announce(uint32_t *word)
+static void announce(uint32_t *word)
 {
     announced = word;
+    lk_check_robust_pending(word);
+}
+
+void lki_robust_announce(uint32_t *word)
+{
+    announce(word);
     lk_check_robust_add64((uint64_t *)(void *)word);
 }
 
 void lki_robust_enter(uint32_t *word)
 {
-    (void)word;
-    announced = NULL;
+    lk_check_robust_add64((uint64_t *)(void *)word);
+    announce(NULL);
 }
 
 void lki_robust_forget(void)
 {
     lk_check_robust_remove(announced);
-    announced = NULL;
+    announce(NULL);
 }
 
 void lki_robust_leave(uint32_t *word)
 {
-    announced = word;
+    announce(word);
 }
 
 #endif

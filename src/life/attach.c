@@ -212,8 +212,9 @@ static int claim(struct lki_self *self, uint32_t slot, bool *was_dead)
     if (pair == NULL)
         return ENOMEM;
     place_self(self, slot, pair);
-    if (word & LKI_WORD_WAITERS)
-        (void)lki_futex_wake(robust_word(self), INT_MAX);
+    /* Whoever left the slot may have been killed before its wake, and once the word is ours the
+     * kernel wakes nobody for it. */
+    (void)lki_futex_wake(robust_word(self), INT_MAX);
     uint32_t generation = (uint32_t)(found >> 32) + 1;
     lki_robust_announce(robust_word(self));
     if (!lki_token_claim(p, slot, found, (uint64_t)generation << 32 | lki_thread_id())) {
@@ -267,8 +268,9 @@ static void detach_self(struct lki_self *self)
         /* [attach.2] release, pairs with [attach.1]: the slot's next thread sees this one's record.
          * LIVE -> VACANT; a sleeper that still watches is woken to look again. */
         lk_store_rel_u64(self->token, vacant);
-        lki_robust_forget();
+        /* Still announced: whoever is killed before the wake, the kernel wakes for it. */
         (void)lki_futex_wake(word, INT_MAX);
+        lki_robust_forget();
     }
     forget_self(self);
 }

@@ -39,15 +39,17 @@ enum { BACKSTOP_FIRST_MS = 10, BACKSTOP_LAST_MS = 40, LATE_NS = 1000000 };
 
 static bool take(uint32_t *word, uint32_t seen, uint32_t wanted)
 {
-    /* [rmutex.1] acquire, pairs with [rmutex.2] and, through [presence.1], with a dead holder's
-     * end: what the last holder wrote is visible.  FREE -> HELD, DEAD -> HELD. */
-    return lk_cas_acq_u32(word, &seen, wanted);
+    /* [rmutex.1] acq_rel, pairs with [rmutex.2] [rmutex.3] [rmutex.7] and, through [presence.1],
+     * with a dead holder's end: what the last holder wrote is visible; and who sees this name sees
+     * its token alive, however late the thread attached.  FREE -> HELD, DEAD -> HELD. */
+    return lk_cas_acqrel_u32(word, &seen, wanted);
 }
 
 static uint32_t look(const uint32_t *word)
 {
-    /* [rmutex.3] relaxed: a guess; [rmutex.1] decides. */
-    return lk_load_rlx_u32(word);
+    /* [rmutex.3] acquire, pairs with [rmutex.1] [rmutex.8]: whoever's name it is, the token that is
+     * looked at next is not older than it. */
+    return lk_load_acq_u32(word);
 }
 
 /* Take the mutex if it is free or its holder is dead.  EBUSY: a live holder has it.  `bits`:
@@ -192,7 +194,8 @@ int lki_rmutex_unlock(uint32_t *word, struct lki_self *self)
 
 enum lki_rmutex_state lki_rmutex_look(const uint32_t *word, const struct lki_presence *p)
 {
-    /* [rmutex.7] acquire, pairs with [rmutex.2]: what is read next is not older than this state. */
+    /* [rmutex.7] acquire, pairs with [rmutex.1] [rmutex.2] [rmutex.8]: what is read next is not
+     * older than this state. */
     uint32_t seen = lk_load_acq_u32(word);
     uint32_t holder = seen & HOLDER;
     if (holder == 0)

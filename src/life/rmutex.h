@@ -23,8 +23,9 @@ int lki_rmutex_trylock(uint32_t *word, struct lki_self *self);
 static inline bool lki_rmutex_take_free(uint32_t *word, const struct lki_self *self)
 {
     uint32_t expected = 0;
-    /* [rmutex.8] acquire, pairs with [rmutex.2]: as [rmutex.1].  FREE -> HELD. */
-    return lk_cas_acq_u32(word, &expected, self->holder);
+    /* [rmutex.8] acq_rel, pairs with [rmutex.2] [rmutex.3] [rmutex.7]: as [rmutex.1].
+     * FREE -> HELD. */
+    return lk_cas_acqrel_u32(word, &expected, self->holder);
 }
 
 int lki_rmutex_consistent(uint32_t *word, struct lki_self *self);

@@ -25,11 +25,13 @@ static lk_mutex_at_high at_high, at_high_too;
 void wants_key(lk_key key) LK_NEEDS(key);
 void wants_key(lk_key key)
 {
-    lk_scope(key, LK_SET(LK_LOCK(&b))) mine++;
+    lk_scope (key, LK_SET(LK_LOCK(&b)))
+        mine++;
 }
 static inline void wants_low(lk_at_low key)
 {
-    lk_scope_level(key, middle, &at_middle) mine++;
+    lk_scope_level (key, middle, &at_middle)
+        mine++;
 }
 static inline void wants_middle(lk_at_middle key)
 {

@@ -21,8 +21,7 @@ T_TEST(a_claim_takes_locks_in_any_order)
 {
     lk_key key = lk_key_take();
     LK_CLAIM(c, 4);
-    lk_scope_claim(key, c)
-    {
+    lk_scope_claim (key, c) {
         T_REQUIRE_RC(lk_claim_lock(&c, LK_LOCK(&lock[3])), 0);
         T_REQUIRE_RC(lk_claim_lock(&c, LK_LOCK(&lock[1])), 0);
         T_REQUIRE_RC(lk_claim_lock(&c, LK_LOCK(&lock[3])), 0);
@@ -39,7 +38,7 @@ T_TEST(a_claim_takes_locks_in_any_order)
         T_REQUIRE_RC(lk_claim_upgrade(&c, &lock[1]), EINVAL);
         T_REQUIRE_EQ(lk_claim_restarts(&c), 0);
     }
-    lk_scope(key, LK_SET(LK_LOCK(&lock[0]), LK_LOCK(&lock[1]), LK_LOCK(&lock[2]), LK_LOCK(&rw[0])))
+    lk_scope (key, LK_SET(LK_LOCK(&lock[0]), LK_LOCK(&lock[1]), LK_LOCK(&lock[2]), LK_LOCK(&rw[0])))
         T_REQUIRE_EQ(lk_held(key), 4);
     lk_key_give(key);
 }
@@ -70,8 +69,7 @@ static void meet_in_the_way(bool change, int expected)
     T_REQUIRE_EQ(pthread_create(&id, NULL, in_the_way, &change), 0);
     LK_CLAIM(c, 2);
     (void)lk_barrier_wait(&ready);
-    lk_scope_claim(key, c)
-    {
+    lk_scope_claim (key, c) {
         T_REQUIRE_RC(lk_claim_lock(&c, LK_LOCK(&lock[1])), 0);
         (void)lk_barrier_wait(&claimed);
         T_REQUIRE_RC(lk_claim_lock(&c, LK_LOCK(&lock[0])), expected);
@@ -103,8 +101,7 @@ static void move(size_t from, size_t to)
 static void claim_some(lk_key key, const size_t *cell)
 {
     LK_CLAIM(c, 4);
-    lk_scope_claim(key, c)
-    {
+    lk_scope_claim (key, c) {
         for (int i = 0; i < 3; i++) {
             int rc = lk_claim_lock(&c, LK_LOCK(&lock[cell[i]]));
             T_REQUIRE(rc == 0 || rc == EAGAIN);
@@ -121,8 +118,7 @@ static void claim_some(lk_key key, const size_t *cell)
 static void upgrade_one(lk_key key)
 {
     LK_CLAIM(c, 2);
-    lk_scope_claim(key, c)
-    {
+    lk_scope_claim (key, c) {
         int rc = lk_claim_lock(&c, LK_READ(&plain));
         T_REQUIRE(rc == 0);
         rc = lk_claim_upgrade(&c, &plain);
@@ -142,7 +138,7 @@ static void *work(void *arg)
         if (round % 3 == 0) {
             claim_some(key, cell);
         } else if (round % 3 == 1) {
-            lk_scope(key, LK_SET(LK_LOCK(&lock[cell[1]]), LK_LOCK(&lock[cell[0]])))
+            lk_scope (key, LK_SET(LK_LOCK(&lock[cell[1]]), LK_LOCK(&lock[cell[0]])))
                 move(cell[0], cell[1]);
         } else {
             upgrade_one(key);

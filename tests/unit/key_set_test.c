@@ -175,14 +175,15 @@ T_TEST(nested_sets_are_flattened)
     lk_member pair[2] = {LK_LOCK(&m[3]), LK_READ(&rw[1])}, all[4] = {LK_LOCK(&m[0])};
     lk_set inner, outer;
     lk_set_new(&inner, pair, 2, 2);
-    lk_scope(key, LK_SET(LK_LOCK(&m[0]), LK_NESTED(&inner), LK_LOCK(&m[4])))
+    lk_scope (key, LK_SET(LK_LOCK(&m[0]), LK_NESTED(&inner), LK_LOCK(&m[4])))
         T_REQUIRE_EQ(lk_held(key), 4);
     all[1] = LK_NESTED(&inner);
     T_REQUIRE_RC(lk_set_init(&outer, all, 2, 2, NULL), ENOSPC);
     all[0] = LK_LOCK(&m[0]);
     all[1] = LK_NESTED(&inner);
     T_REQUIRE_RC(lk_set_init(&outer, all, 2, 4, NULL), 0);
-    lk_scope(key, LK_OF(&outer)) T_REQUIRE_EQ(lk_held(key), 3);
+    lk_scope (key, LK_OF(&outer))
+        T_REQUIRE_EQ(lk_held(key), 3);
     T_REQUIRE_RC(lk_set_add(&outer, LK_NESTED(&inner)), ENOSPC);
     T_REQUIRE_RC(lk_set_remove(&outer, &m[3]), 0);
     T_REQUIRE_RC(lk_set_remove(&outer, &m[3]), ENOENT);
@@ -190,8 +191,7 @@ T_TEST(nested_sets_are_flattened)
     T_REQUIRE_RC(lk_set_add(&outer, LK_LOCK(&m[9])), 0);
     T_REQUIRE_RC(lk_set_add(&outer, LK_LOCK(&m[8])), 0);
     T_REQUIRE_RC(lk_set_add(&outer, LK_LOCK(&m[7])), ENOSPC);
-    lk_scope(key, LK_OF(&outer))
-    {
+    lk_scope (key, LK_OF(&outer)) {
         T_REQUIRE_EQ(lk_held(key), 4);
         T_REQUIRE_EQ(state_of(9), -1);
         T_REQUIRE_EQ(state_of(3), 0);
@@ -205,8 +205,7 @@ T_TEST(the_first_k_of_a_set_alone)
     lk_member all[3] = {LK_LOCK(&m[7]), LK_LOCK(&m[2]), LK_LOCK(&m[5])};
     lk_set set;
     lk_set_new(&set, all, 3, 3);
-    lk_scope(key, LK_FIRST(&set, 2))
-    {
+    lk_scope (key, LK_FIRST(&set, 2)) {
         T_REQUIRE_EQ(state_of(7), -1);
         T_REQUIRE_EQ(state_of(2), -1);
         T_REQUIRE_EQ(state_of(5), 0);
@@ -224,8 +223,7 @@ T_TEST(reading_sets_let_readers_in_and_take_a_double_once)
     lk_set set;
     T_REQUIRE_RC(lk_set_init_reading(&set, mutex, 1, 1), EINVAL);
     T_REQUIRE_RC(lk_set_init_reading(&set, all, 3, 3), 0);
-    lk_scope(key, LK_OF(&set))
-    {
+    lk_scope (key, LK_OF(&set)) {
         T_REQUIRE_EQ(state_of(LOCKS + 2), 1);
         T_REQUIRE_EQ(state_of(LOCKS + 3), 1);
     }
@@ -247,14 +245,15 @@ T_TEST(ten_thousand_locks_are_one_set)
     lk_set set;
     for (size_t i = 0; i < MANY; i++)
         members[i] = LK_LOCK(&many[(i * 7919) % MANY]);
-    lk_scope(key, LK_ARRAY(members, MANY)) /* as written */
+    lk_scope (key, LK_ARRAY(members, MANY)) /* as written */
         T_REQUIRE_EQ(lk_held(key), MANY);
     lk_mutex_lock(&many[5000]);
     T_REQUIRE_RC(lk_set_lock_until(key, LK_ARRAY(members, MANY), &past), ETIMEDOUT); /* sorted */
     T_REQUIRE(lk_set_failed(key.k_) < MANY);
     lk_mutex_unlock(&many[5000]);
     T_REQUIRE_RC(lk_set_init(&set, members, MANY, MANY, NULL), 0);
-    lk_scope(key, LK_OF(&set)) T_REQUIRE_EQ(lk_held(key), MANY);
+    lk_scope (key, LK_OF(&set))
+        T_REQUIRE_EQ(lk_held(key), MANY);
     for (size_t i = 0; i < MANY; i++)
         T_REQUIRE_EQ(many[i].word_, 0);
     lk_key_give(key);
@@ -278,8 +277,7 @@ static void *deliver(void *arg)
     (void)arg;
     for (int i = 0; i < 2; i++) {
         (void)usleep(5000);
-        lk_scope(key, LK_SET(LK_LOCK(&m[1]), LK_LOCK(&m[0])))
-        {
+        lk_scope (key, LK_SET(LK_LOCK(&m[1]), LK_LOCK(&m[0]))) {
             stock[i]++;
             lk_cond_broadcast(&changed);
         }
@@ -293,8 +291,7 @@ T_TEST(a_wait_gives_up_the_whole_set_and_takes_it_again)
     lk_key key = lk_key_take();
     pthread_t id;
     T_REQUIRE_EQ(pthread_create(&id, NULL, deliver, NULL), 0);
-    lk_scope(key, LK_SET(LK_LOCK(&m[0]), LK_LOCK(&m[1]), LK_READ(&rw[0])))
-    {
+    lk_scope (key, LK_SET(LK_LOCK(&m[0]), LK_LOCK(&m[1]), LK_READ(&rw[0]))) {
         T_REQUIRE_RC(lk_set_wait_for(key, &changed, in_stock, NULL, NULL), 0);
         T_REQUIRE(in_stock(NULL));
         T_REQUIRE_EQ(state_of(0), -1);
@@ -348,9 +345,8 @@ T_TEST(a_death_names_exactly_the_members_that_were_held)
     T_REQUIRE_RC(lk_seg_create_anonymous(&seg, 4096, 4), 0);
     struct shared *s = lk_seg_memory(seg);
     T_REQUIRE_EQ(t_wait(t_fork(die_inside, s)), 0);
-    lk_scope_rc(key, rc,
-                LK_SET(LK_LOCK(&s->r[0]), LK_LOCK(&s->r[2]), LK_LOCK(&m[0]), LK_READ(&s->l)))
-    {
+    lk_scope_rc (key, rc,
+                 LK_SET(LK_LOCK(&s->r[0]), LK_LOCK(&s->r[2]), LK_LOCK(&m[0]), LK_READ(&s->l))) {
         T_REQUIRE_EQ(lk_set_dead(key, 0), 1);
         T_REQUIRE_EQ(lk_set_dead(key, 2), 3);
         T_REQUIRE_EQ(lk_set_dead(key, 4), -1);

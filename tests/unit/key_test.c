@@ -69,8 +69,7 @@ T_TEST(a_stashed_key_is_stopped_and_locks_nothing)
 {
     lk_key_on_stop(note);
     lk_key key = lk_key_take(), stashed = key;
-    lk_scope(key, LK_SET(LK_LOCK(&a)))
-    {
+    lk_scope (key, LK_SET(LK_LOCK(&a))) {
         int since = __LINE__ - 1;
         T_REQUIRE_RC(lk_set_lock(stashed, LK_SET(LK_LOCK(&b))), EDEADLK);
         must_say("spent key", __LINE__ - 1, since);
@@ -109,9 +108,9 @@ static void spend_twice(void *arg)
 {
     lk_key key = lk_key_take(), stashed = key;
     (void)arg;
-    lk_scope(key, LK_SET(LK_LOCK(&a)))
-    {
-        lk_scope(stashed, LK_SET(LK_LOCK(&b))) T_FAIL("locked");
+    lk_scope (key, LK_SET(LK_LOCK(&a))) {
+        lk_scope (stashed, LK_SET(LK_LOCK(&b)))
+            T_FAIL("locked");
     }
 }
 
@@ -124,8 +123,7 @@ static int leave(int way)
 {
     lk_key key = lk_key_take();
     for (int i = 0; i < 2; i++) {
-        lk_scope(key, LK_SET(LK_LOCK(&a), LK_LOCK(&rw)))
-        {
+        lk_scope (key, LK_SET(LK_LOCK(&a), LK_LOCK(&rw))) {
             T_REQUIRE(!is_free(&a));
             if (way == 0)
                 break; /* of the scope */
@@ -148,7 +146,8 @@ out:
 
 static int leave_by_return(lk_key key)
 {
-    lk_scope(key, LK_SET(LK_LOCK(&a))) return 7;
+    lk_scope (key, LK_SET(LK_LOCK(&a)))
+        return 7;
     return 0;
 }
 
@@ -167,7 +166,8 @@ static lk_key kept;
 
 static void jump(lk_key key)
 {
-    lk_scope(key, LK_SET(LK_LOCK(&torn), LK_LOCK(&a))) longjmp(back, 1);
+    lk_scope (key, LK_SET(LK_LOCK(&torn), LK_LOCK(&a)))
+        longjmp(back, 1);
 }
 
 T_TEST(longjmp_out_of_a_scope_unlocks_where_it_is_said_and_poisons)
@@ -179,8 +179,7 @@ T_TEST(longjmp_out_of_a_scope_unlocks_where_it_is_said_and_poisons)
     lk_key key = kept;
     lk_key_unwind(key);
     T_REQUIRE(is_free(&a));
-    lk_scope_rc(key, rc, LK_SET(LK_LOCK(&a), LK_LOCK(&torn)))
-    {
+    lk_scope_rc (key, rc, LK_SET(LK_LOCK(&a), LK_LOCK(&torn))) {
         T_REQUIRE_EQ(lk_set_dead(key, 0), 1);
         lk_kmutex_clear(&torn);
     }
@@ -196,11 +195,11 @@ static void *end_inside(void *arg)
 {
     lk_key key = lk_key_take();
     if (arg == NULL) {
-        lk_scope(key, LK_SET(LK_LOCK(&a), LK_LOCK(&torn))) pthread_exit(NULL);
+        lk_scope (key, LK_SET(LK_LOCK(&a), LK_LOCK(&torn)))
+            pthread_exit(NULL);
     }
     LK_CLAIM(c, 4);
-    lk_scope_claim(key, c)
-    {
+    lk_scope_claim (key, c) {
         T_REQUIRE_RC(lk_claim_lock(&c, LK_LOCK(&b)), 0);
         T_REQUIRE_RC(lk_claim_lock(&c, LK_LOCK(&a)), 0);
         for (;;)
@@ -356,7 +355,8 @@ static lk_mutex_at_inner at_inner_too;
 static int read_inner(lk_at_outer key)
 {
     int seen = 0;
-    lk_scope_level_read(key, inner, &at_inner) seen = 1;
+    lk_scope_level_read (key, inner, &at_inner)
+        seen = 1;
     return seen;
 }
 
@@ -364,19 +364,16 @@ T_TEST(levels_ascend_and_release_in_turn)
 {
     lk_key key = lk_key_take(), stashed = key;
     lk_key_on_stop(note);
-    lk_scope_level(key, outer, &at_outer)
-    {
+    lk_scope_level (key, outer, &at_outer) {
         T_REQUIRE_EQ(read_inner(key), 1);
-        lk_scope_level(key, inner, &at_inner_too)
-        {
+        lk_scope_level (key, inner, &at_inner_too) {
             T_REQUIRE_EQ(lk_held(key), 2);
             T_REQUIRE_RC(lk_level_lock(stashed, inner, &at_inner), EDEADLK);
             T_REQUIRE(strstr(said, "not above") != NULL);
             T_REQUIRE_RC(lk_level_lock(stashed, outer, &at_outer), EDEADLK);
         }
-        lk_scope_levels(key, inner,
-                        LK_SET(LK_LOCK_AT(inner, &at_inner), LK_LOCK_AT(inner, &at_inner_too)))
-        {
+        lk_scope_levels (key, inner,
+                         LK_SET(LK_LOCK_AT(inner, &at_inner), LK_LOCK_AT(inner, &at_inner_too))) {
             T_REQUIRE_EQ(lk_held(key), 3);
         }
         T_REQUIRE_EQ(lk_held(key), 1);

@@ -1,0 +1,189 @@
+/* key_seam.h - what src/key stands on, for the models of it: locks that are as simple as locks can be
+ * (0 free, HELD, CROWDED: somebody sleeps), because the shipped ones have models of their own; keys;
+ * no robust locks. */
+#ifndef MODEL_KEY_SEAM_H
+#define MODEL_KEY_SEAM_H
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "key/key.h"
+#include "latchkey/check.h"
+#include "latchkey/claim.h"
+#include "latchkey/level.h"
+
+#define CROWDED 2u
+
+int lk_mutex_trylock_slowly_(lk_mutex *m, uint32_t seen)
+{
+    (void)m;
+    (void)seen;
+    return EBUSY;
+}
+
+int lk_mutex_lock_until(lk_mutex *m, const struct timespec *deadline)
+{
+    (void)deadline;
+    while (__atomic_exchange_n(&m->word_, CROWDED, __ATOMIC_ACQUIRE) != 0)
+        (void)lk_check_futex_wait(&m->word_, CROWDED, NULL, 0, false);
+    return 0;
+}
+
+void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
+{
+    (void)seen;
+    assert(lk_mutex_lock_until(m, NULL) == 0);
+}
+
+void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)
+{
+    (void)seen;
+    if (__atomic_exchange_n(&m->word_, 0, __ATOMIC_RELEASE) == CROWDED)
+        (void)lk_check_futex_wake(&m->word_, 1);
+}
+
+/* The reader-writer lock: readers counted in the low half, WRITER; sleepers are woken by every unlock.
+ * Readers enter past writers that wait. */
+int lk_rwlock_tryrdlock(lk_rwlock *l)
+{
+    uint64_t seen = __atomic_load_n(&l->state_, __ATOMIC_RELAXED);
+    while ((seen & LK_RWLOCK_WRITER_) == 0)
+        if (__atomic_compare_exchange_n(&l->state_, &seen, seen + 1, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return 0;
+    return EBUSY;
+}
+
+int lk_rwlock_trywrlock(lk_rwlock *l)
+{
+    uint64_t none = 0;
+    return __atomic_compare_exchange_n(&l->state_, &none, LK_RWLOCK_WRITER_, false,
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+               ? 0
+               : EBUSY;
+}
+
+static void wake_all(lk_rwlock *l)
+{
+    __atomic_fetch_add(&l->gate_, 1, __ATOMIC_SEQ_CST);
+    (void)lk_check_futex_wake(&l->gate_, 99);
+}
+
+static int wait_for(lk_rwlock *l, int (*try_it)(lk_rwlock *l))
+{
+    for (;;) {
+        uint32_t turn = __atomic_load_n(&l->gate_, __ATOMIC_SEQ_CST);
+        if (try_it(l) == 0)
+            return 0;
+        (void)lk_check_futex_wait(&l->gate_, turn, NULL, 0, false);
+    }
+}
+
+int lk_rwlock_rdlock_until(lk_rwlock *l, const struct timespec *deadline)
+{
+    (void)deadline;
+    return wait_for(l, lk_rwlock_tryrdlock);
+}
+
+int lk_rwlock_wrlock_until(lk_rwlock *l, const struct timespec *deadline)
+{
+    (void)deadline;
+    return wait_for(l, lk_rwlock_trywrlock);
+}
+
+/* The inline unlocks come here unless nobody else is there; then nobody sleeps either, but for
+ * writers that sleep behind readers, so every unlock of a model goes through these two. */
+void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
+{
+    (void)old;
+    wake_all(l);
+}
+
+void lk_rwlock_wrunlock_slowly_(lk_rwlock *l, uint64_t seen)
+{
+    (void)seen;
+    __atomic_store_n(&l->state_, 0, __ATOMIC_RELEASE);
+    wake_all(l);
+}
+
+int lk_rwlock_tryupgrade(lk_rwlock *l)
+{
+    uint64_t one = 1;
+    return __atomic_compare_exchange_n(&l->state_, &one, LK_RWLOCK_WRITER_, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED)
+               ? 0
+               : EBUSY;
+}
+
+void lk_rwlock_downgrade(lk_rwlock *l)
+{
+    __atomic_store_n(&l->state_, 1, __ATOMIC_RELEASE);
+    wake_all(l);
+}
+
+/* ---- no robust locks, no time ------------------------------------------------------------------- */
+
+#define NO_ROBUST(name, type)                                                                      \
+    int name(type *l)                                                                              \
+    {                                                                                              \
+        (void)l;                                                                                   \
+        return EINVAL;                                                                             \
+    }
+#define NO_ROBUST_UNTIL(name, type)                                                                \
+    int name(type *l, const struct timespec *deadline)                                             \
+    {                                                                                              \
+        (void)l;                                                                                   \
+        (void)deadline;                                                                            \
+        return EINVAL;                                                                             \
+    }
+NO_ROBUST(lk_rmutex_trylock, lk_rmutex)
+NO_ROBUST(lk_rmutex_unlock, lk_rmutex)
+NO_ROBUST(lk_rrwlock_trywrlock, lk_rrwlock)
+NO_ROBUST(lk_rrwlock_tryrdlock, lk_rrwlock)
+NO_ROBUST(lk_rrwlock_unlock, lk_rrwlock)
+NO_ROBUST_UNTIL(lk_rmutex_lock_until, lk_rmutex)
+NO_ROBUST_UNTIL(lk_rrwlock_wrlock_until, lk_rrwlock)
+NO_ROBUST_UNTIL(lk_rrwlock_rdlock_until, lk_rrwlock)
+
+bool lki_timespec_valid(const struct timespec *t)
+{
+    return t->tv_nsec >= 0;
+}
+
+int lki_fail(int rc, const char *format, ...)
+{
+    (void)format;
+    return rc;
+}
+
+const char *lk_error_text(void)
+{
+    return "";
+}
+
+const char *lk_strerror(int rc)
+{
+    (void)rc;
+    return "";
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------- */
+
+static struct lk_key_ keys[8];
+
+struct lk_key_ *lki_key_first(void)
+{
+    struct lk_key_ *k = &keys[lk_check_thread()];
+    lki_key_mine = k;
+    return k;
+}
+
+void lki_key_enlist(struct lk_key_ *k)
+{
+    (void)k;
+}
+
+#endif

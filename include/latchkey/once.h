@@ -1,8 +1,8 @@
 /* latchkey/once.h - something that is done once, by whichever thread comes first.
  *
- * lk_once: four bytes; all zero bytes are one that has not been done.  The initialiser may fail: its
- * error is returned to the thread that ran it, and the next comer, asleep or new, tries again.  Its
- * thread may end inside it (pthread_exit, cancellation, a C++ exception): the same.  It may ask
+ * lk_once: four bytes; all zero bytes are one that has not been done.  The initialiser may fail:
+ * its error is returned to the thread that ran it, and the next comer, asleep or new, tries again.
+ * Its thread may end inside it (pthread_exit, cancellation, a C++ exception): the same.  It may ask
  * for the same once again: EDEADLK, not a deadlock.  A child of fork() whose parent had another
  * thread inside the initialiser begins anew.
  * For the threads of one process.  Signals: not from handlers, unless it is known to be done.

@@ -13,7 +13,8 @@
  *                               no reader enters while a writer waits.  An endless stream of
  *                               writers keeps readers out.  A thread that reads must not read-lock
  *                               again: a writer between the two waits for it and it for the writer.
- *   LK_RWLOCK_PHASE_FAIR        no reader enters while a writer waits, and a writer that leaves lets
+ *   LK_RWLOCK_PHASE_FAIR        no reader enters while a writer waits, and a writer that leaves
+ *   lets
  *                               in all readers that wait by then.  So a reader waits for one writer
  *                               at most, a writer for the readers of one phase and the writers
  *                               before it.  No read-locking again.
@@ -26,8 +27,8 @@
  * from the forms that return nothing.
  *
  * fork, signals, memory: as mutex.h says; try and unlock may be called from handlers.
- * Source: POSIX.1-2017 pthread_rwlock_rdlock; B. Brandenburg, J. Anderson, "Spin-Based Reader-Writer
- * Synchronization for Multiprocessor Real-Time Systems", 2010 (phase-fair). */
+ * Source: POSIX.1-2017 pthread_rwlock_rdlock; B. Brandenburg, J. Anderson, "Spin-Based
+ * Reader-Writer Synchronization for Multiprocessor Real-Time Systems", 2010 (phase-fair). */
 #ifndef LATCHKEY_RWLOCK_H
 #define LATCHKEY_RWLOCK_H
 
@@ -86,8 +87,8 @@ LK_API int lk_rwlock_init(lk_rwlock *l, enum lk_rwlock_kind kind, unsigned flags
 static inline void lk_rwlock_rdlock(lk_rwlock *l)
 {
     uint64_t seen = 0;
-    /* [rwlock.1] acquire, pairs with [rwlock.2] [rwlock.4]: what the last writer wrote.  Nothing is
-     * loaded first: under contention the line comes once, and already for writing. */
+    /* [rwlock.1] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.22]: what the last writer wrote.
+     * Nothing is loaded first: under contention the line comes once, and already for writing. */
     if (!LK_LIKELY(lk_word_cas_acq_u64(&l->state_, &seen, LK_RWLOCK_READER_)))
         lk_rwlock_rdlock_slowly_(l, seen);
 }
@@ -120,8 +121,8 @@ LK_API LK_MUST_USE int lk_rwlock_wrlock_clock(lk_rwlock *l, int clock,
 /* Give back a read lock. */
 static inline void lk_rwlock_rdunlock(lk_rwlock *l)
 {
-    /* [rwlock.5] release, pairs with [rwlock.3] [rwlock.6]: the next writer comes after what this
-     * reader read. */
+    /* [rwlock.5] release, pairs with [rwlock.3] [rwlock.6] [rwlock.23]: the next writer comes after
+     * what this reader read. */
     uint64_t old = lk_word_sub_rel_u64(&l->state_, LK_RWLOCK_READER_);
     if (!LK_LIKELY(old >> 32 == 0))
         lk_rwlock_rdunlock_slowly_(l, old);
@@ -131,8 +132,8 @@ static inline void lk_rwlock_rdunlock(lk_rwlock *l)
 static inline void lk_rwlock_wrunlock(lk_rwlock *l)
 {
     uint64_t seen = LK_RWLOCK_WRITER_;
-    /* [rwlock.2] release, pairs with [rwlock.1] [rwlock.3] [rwlock.6] [rwlock.7]: what this writer
-     * wrote. */
+    /* [rwlock.2] release, pairs with [rwlock.1] [rwlock.3] [rwlock.6] [rwlock.7] [rwlock.16]
+     * [rwlock.26]: what this writer wrote. */
     if (!LK_LIKELY(lk_word_cas_rel_u64(&l->state_, &seen, 0)))
         lk_rwlock_wrunlock_slowly_(l, seen);
 }
@@ -153,11 +154,12 @@ LK_API void lk_rwlock_downgrade(lk_rwlock *l);
 
 /* ---- the read-mostly form ------------------------------------------------------------------ */
 
-/* Readers touch only a cache line of their own (one of LK_BRLOCK_LINES, chosen by thread), so they do
- * not slow each other down; a writer looks at all of them.  All zero bytes are an unlocked one.
+/* Readers touch only a cache line of their own (one of LK_BRLOCK_LINES, chosen by thread), so they
+ * do not slow each other down; a writer looks at all of them.  All zero bytes are an unlocked one.
  * Fairness: as prefer-writer-nonrecursive; after a writer, readers and writers that wait compete as
- * for a mutex (mutex.h), so neither is kept out.  No read-locking again.  The thread that read-locks must
- * be the one that unlocks.  Source: the Linux kernel's big-reader lock, 1999-2013. */
+ * for a mutex (mutex.h), so neither is kept out.  No read-locking again.  The thread that
+ * read-locks must be the one that unlocks.  Source: the Linux kernel's big-reader lock,
+ * 1999-2013. */
 #define LK_BRLOCK_LINES 16
 
 struct lk_brlock_line {

@@ -1,7 +1,7 @@
 /* latchkey/sem.h - a counting semaphore.
  *
- * Eight bytes; all zero bytes are one of value 0 for the threads of one process.  lk_sem_post() may be
- * called from a signal handler, and by a thread that never waited.  Fairness: barging; who comes
+ * Eight bytes; all zero bytes are one of value 0 for the threads of one process.  lk_sem_post() may
+ * be called from a signal handler, and by a thread that never waited.  Fairness: barging; who comes
  * while the value is above 0 takes one before those that sleep, who are woken first come, first
  * served.  fork, memory: as mutex.h.
  * Source: E. W. Dijkstra, 1962; POSIX.1-2017 sem_wait. */
@@ -35,7 +35,8 @@ typedef struct lk_sem {
         (uint64_t)(value) | LK_SEM_SHARED_                                                         \
     }
 
-/* Make *s a semaphore of this value.  flags: 0 or LK_SHARED.  Returns 0, EINVAL (over LK_SEM_MAX). */
+/* Make *s a semaphore of this value.  flags: 0 or LK_SHARED.  Returns 0, EINVAL (over
+ * LK_SEM_MAX). */
 LK_API int lk_sem_init(lk_sem *s, uint32_t value, unsigned flags);
 
 /* Wait until the value is above 0, and take one.  trywait: 0, EAGAIN.  wait_until: 0, ETIMEDOUT

@@ -50,8 +50,8 @@ int lk_barrier_wait_until(lk_barrier *b, const struct timespec *deadline)
     do {
         last = (uint32_t)seen + 1 == b->threads_;
         after = last ? (seen / MEETING + 1) * MEETING : seen + 1;
-        /* [barrier.3] acq_rel, pairs with [barrier.1] [barrier.4]: what each wrote before it came is
-         * visible to the last, and through it to all. */
+        /* [barrier.3] acq_rel, pairs with [barrier.1] [barrier.4]: what each wrote before it came
+         * is visible to the last, and through it to all. */
     } while (!lk_cas_acqrel_u64(&b->state_, &seen, after));
     if (!last)
         return wait_for_others(b, seen / MEETING, &until);

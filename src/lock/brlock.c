@@ -31,8 +31,8 @@ static uint32_t *my_count(lk_brlock *l)
 /* Count out, and wake a writer that sleeps. */
 static void leave(lk_brlock *l, uint32_t *count)
 {
-    /* [brlock.2] seq_cst, pairs with [brlock.6] [brlock.8]: the writer comes after what was read, or
-     * its ASLEEP is seen below. */
+    /* [brlock.2] seq_cst, pairs with [brlock.6] [brlock.8] [brlock.14]: the writer comes after what
+     * was read, or its ASLEEP is seen below. */
     (void)lk_sub_sc_u32(count, 1);
     /* [brlock.3] seq_cst, pairs with [brlock.7]: see [brlock.2]. */
     uint32_t gate = lk_load_sc_u32(&l->gate_);
@@ -44,10 +44,11 @@ static void leave(lk_brlock *l, uint32_t *count)
 int lk_brlock_tryrdlock(lk_brlock *l)
 {
     uint32_t *count = my_count(l);
-    /* [brlock.5] seq_cst, pairs with [brlock.6] [brlock.8]: the writer waits for us, or its gate is
-     * seen shut below. */
+    /* [brlock.5] seq_cst, pairs with [brlock.6] [brlock.8] [brlock.14]: the writer waits for us, or
+     * its gate is seen shut below. */
     (void)lk_add_sc_u32(count, 1);
-    /* [brlock.9] seq_cst, pairs with [brlock.10] [brlock.11]: what the last writer wrote. */
+    /* [brlock.9] seq_cst, pairs with [brlock.10] [brlock.11] [brlock.13]: what the last writer
+     * wrote. */
     if (LK_LIKELY(lk_load_sc_u32(&l->gate_) == NOBODY))
         return 0;
     leave(l, count);
@@ -91,8 +92,8 @@ static int wait_for_line(lk_brlock *l, const uint32_t *count, const struct lki_d
 {
     struct lki_spin spin;
     for (bool begun = false;; begun = true) {
-        /* [brlock.6] seq_cst, pairs with [brlock.2] [brlock.5] [brlock.12]: what those who left have
-         * read, and those who came before the gate was shut. */
+        /* [brlock.6] seq_cst, pairs with [brlock.2] [brlock.5] [brlock.12]: what those who left
+         * have read, and those who came before the gate was shut. */
         if (lk_load_sc_u32(count) == 0)
             return 0;
         if (!begun)
@@ -104,7 +105,8 @@ static int wait_for_line(lk_brlock *l, const uint32_t *count, const struct lki_d
         /* [brlock.7] seq_cst, pairs with [brlock.3] [brlock.4]: a reader that leaves from now on
          * wakes us. */
         lk_store_sc_u32(&l->gate_, ASLEEP);
-        /* [brlock.8] seq_cst, pairs with [brlock.2] [brlock.5] [brlock.12]: or it has left before. */
+        /* [brlock.8] seq_cst, pairs with [brlock.2] [brlock.5] [brlock.12]: or it has left
+         * before. */
         if (lk_load_sc_u32(count) == 0)
             return 0;
         if (lki_futex_sleep(&l->gate_, ASLEEP, l->shared_ != 0, until) == ETIMEDOUT)
@@ -145,8 +147,8 @@ int lk_brlock_trywrlock(lk_brlock *l)
 {
     if (lk_mutex_trylock(&l->writers_) != 0)
         return EBUSY;
-    lk_store_sc_u32(&l->gate_,
-                    WRITER); /* [brlock.11] seq_cst, pairs with [brlock.9]: as [brlock.13] */
+    /* [brlock.11] seq_cst, pairs with [brlock.9]: as [brlock.13]. */
+    lk_store_sc_u32(&l->gate_, WRITER);
     for (int i = 0; i < LK_BRLOCK_LINES; i++)
         /* [brlock.14] seq_cst, pairs with [brlock.2] [brlock.5]: as [brlock.6]. */
         if (lk_load_sc_u32(&l->line_[i].readers_) != 0) {

@@ -4,8 +4,8 @@
  * slept does not.  waiters_: {SHARED:1, CHAIN:11, WAITERS:20}.  CHAIN counts the wakes that a
  * broadcast has not made yet: each waiter that returns, for whatever reason, takes one and makes
  * it, behind its own relocking.  So at most one of them contends for the lock at a time.
- * seq_ is only changed while somebody waits, and a waiter of seq_ == s would have to miss 2^32 wakes
- * between its unlock and its sleep.
+ * seq_ is only changed while somebody waits, and a waiter of seq_ == s would have to miss 2^32
+ * wakes between its unlock and its sleep.
  *
  * A wake is for those that waited before it.  Should the kernel wake another (it wakes first come,
  * first served, but by priority), that one finds seq_ as it was when it came, and passes the
@@ -27,8 +27,8 @@
 
 static uint32_t look(const lk_cond *c)
 {
-    /* [cond.1] relaxed: a waiter that the caller must wake counted itself under the lock under which
-     * the caller changed the condition. */
+    /* [cond.1] relaxed: a waiter that the caller must wake counted itself under the lock under
+     * which the caller changed the condition. */
     return lk_load_rlx_u32(&c->waiters_);
 }
 

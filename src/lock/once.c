@@ -1,8 +1,8 @@
 /* once.c - the paths of latchkey/once.h that run or wait.
  *
- * Word: 0 not done | DONE | {SLEEPERS:1, fork epoch:7, thread:22, RUNNING:1, 0:1}.  The thread's id is
- * compared only with the ids of threads of the same process (the epoch says so).  A sleeper sleeps on
- * a value with SLEEPERS, which says that the runner will wake it however it ends. */
+ * Word: 0 not done | DONE | {SLEEPERS:1, fork epoch:7, thread:22, RUNNING:1, 0:1}.  The thread's id
+ * is compared only with the ids of threads of the same process (the epoch says so).  A sleeper
+ * sleeps on a value with SLEEPERS, which says that the runner will wake it however it ends. */
 #include "latchkey/once.h"
 
 #include "base/atomic.h"

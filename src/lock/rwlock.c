@@ -8,7 +8,8 @@
  *   UPGRADING      a reader waits for the others to leave (rwlock_change.c)
  *   UPGRADER_SLEEPS  it sleeps: who leaves it alone inside clears the bit and wakes it
  *   HUNGRY         only writers that have slept may enter (hand-off, as in mutex.c)
- *   AWAKE          a writer that waits looks at the lock: those that come later leave it to that one
+ *   AWAKE          a writer that waits looks at the lock: those that come later leave it to that
+ *   one
  *   PHASE          turned over when waiting readers are let in
  *
  * Readers that wait are counted, and *let in* all at once: one step moves their count to the
@@ -18,10 +19,11 @@
  *
  * Writers that wait are counted, too: that is what keeps readers out, as the kind says.  They sleep
  * on gate_, whose value 1 says: somebody will clear CROWDED and wake one.  Who is about to sleep
- * stores 1, then sets CROWDED by a read-modify-write of a state in which it may not enter; who clears
- * CROWDED stores 0 behind it, then wakes.  If the 1 was stored for a CROWDED that is gone, the 0
- * follows, and a wake behind it.  A writer that has raised the gate may have been woken in place of
- * others, so it enters with CROWDED if others wait, and if it gives up it passes the wake on.
+ * stores 1, then sets CROWDED by a read-modify-write of a state in which it may not enter; who
+ * clears CROWDED stores 0 behind it, then wakes.  If the 1 was stored for a CROWDED that is gone,
+ * the 0 follows, and a wake behind it.  A writer that has raised the gate may have been woken in
+ * place of others, so it enters with CROWDED if others wait, and if it gives up it passes the wake
+ * on.
  *
  * An idle lock is all zero again (`tidy`), so that the fast paths need no load.
  *
@@ -51,14 +53,14 @@ static void wake_writer(lk_rwlock *l, uint64_t s)
     (void)lki_futex_rouse(&l->gate_, 1, is_shared(l));
 }
 
-/* Raise the gate and set CROWDED, to sleep at it.  *seen: a state in which this writer cannot enter;
- * `add` counts it.  False: the state has changed, to *seen. */
+/* Raise the gate and set CROWDED, to sleep at it.  *seen: a state in which this writer cannot
+ * enter; `add` counts it.  False: the state has changed, to *seen. */
 static bool raise_gate(lk_rwlock *l, uint64_t *seen, uint64_t add)
 {
     /* [rwlock.20] relaxed: [rwlock.18] carries it. */
     lk_store_rlx_u32(&l->gate_, 1);
-    /* [rwlock.18] acq_rel, pairs with [rwlock.10] [rwlock.4]: who clears CROWDED stores its 0 behind
-     * our 1; a read-modify-write even if the bit is set already. */
+    /* [rwlock.18] acq_rel, pairs with [rwlock.10] [rwlock.4]: who clears CROWDED stores its 0
+     * behind our 1; a read-modify-write even if the bit is set already. */
     return lk_cas_acqrel_u64(&l->state_, seen, ((*seen & ~AWAKE) | CROWDED) + add);
 }
 
@@ -68,7 +70,7 @@ static bool raise_gate(lk_rwlock *l, uint64_t *seen, uint64_t add)
 static int stop_waiting(lk_rwlock *l, uint64_t phase)
 {
     for (;;) {
-        /* [rwlock.12] acquire, pairs with [rwlock.4]: let in after all. */
+        /* [rwlock.12] acquire, pairs with [rwlock.4] [rwlock.22]: let in after all. */
         uint64_t seen = lk_load_acq_u64(&l->state_);
         if ((seen & PHASE) != phase)
             return 0;
@@ -83,7 +85,7 @@ static int stop_waiting(lk_rwlock *l, uint64_t phase)
 static bool enter_from_waiting(lk_rwlock *l, uint64_t now)
 {
     uint64_t wanted = tidy(now - ONE_WAITING + LK_RWLOCK_READER_);
-    /* [rwlock.26] acquire, pairs with [rwlock.2] [rwlock.4]: as [rwlock.1]. */
+    /* [rwlock.26] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.22]: as [rwlock.1]. */
     return lk_cas_acq_u64(&l->state_, &now, wanted);
 }
 
@@ -113,8 +115,8 @@ static int wait_to_be_let_in(lk_rwlock *l, uint64_t now, struct lki_spin *spin,
             if (sleep_reading(l, now, until) == ETIMEDOUT)
                 return stop_waiting(l, phase);
         }
-        /* [rwlock.7] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.22]: PHASE turned over behind
-         * what the last writer wrote. */
+        /* [rwlock.7] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.22]: PHASE turned over
+         * behind what the last writer wrote. */
         now = lk_load_acq_u64(&l->state_);
     }
     return 0;
@@ -177,8 +179,8 @@ void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
     if (inside != 1)
         return;
     if (old & CROWDED) {
-        /* [rwlock.10] acquire, pairs with [rwlock.6] [rwlock.14] [rwlock.18]: behind the gate's 1 that came with the
-         * bit. */
+        /* [rwlock.10] acquire, pairs with [rwlock.6] [rwlock.14] [rwlock.18]: behind the gate's 1
+         * that came with the bit. */
         uint64_t before = lk_and_acq_u64(&l->state_, ~CROWDED);
         if (before & CROWDED)
             wake_writer(l, before);
@@ -192,8 +194,8 @@ void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
 
 /* ---- writers ------------------------------------------------------------------------------- */
 
-/* How a writer stands: just come, or counted as waiting; and whether it has ever raised the gate, so
- * that it owes others a wake. */
+/* How a writer stands: just come, or counted as waiting; and whether it has ever raised the gate,
+ * so that it owes others a wake. */
 struct writer {
     bool counted, raised;
     int in_vain;
@@ -216,8 +218,8 @@ static bool enter_writing(lk_rwlock *l, uint64_t *seen, const struct writer *me)
         uint64_t wanted = ((*seen | WRITER) & ~(HUNGRY | AWAKE)) - (me->counted ? ONE_WRITER : 0);
         if (me->raised && (wanted & WRITERS))
             wanted |= CROWDED;
-        /* [rwlock.6] acq_rel, pairs with [rwlock.2] [rwlock.4] [rwlock.5] [rwlock.10]: as [rwlock.3];
-         * and who clears the CROWDED that is set here stores its 0 behind our 1. */
+        /* [rwlock.6] acq_rel, pairs with [rwlock.2] [rwlock.4] [rwlock.5] [rwlock.10]: as
+         * [rwlock.3]; and who clears the CROWDED that is set here stores its 0 behind our 1. */
         if (lk_cas_acqrel_u64(&l->state_, seen, tidy(wanted)))
             return true;
     }
@@ -240,8 +242,8 @@ static int stop_writing(lk_rwlock *l, const struct writer *me)
             return 0;
         uint64_t left = (seen & ~AWAKE) - (me->counted ? ONE_WRITER : 0);
         left = given_up(left, kind_of(l), me->raised);
-        /* [rwlock.14] release, pairs with [rwlock.4] [rwlock.10]: the gate's 1 goes before the 0 of who
-         * clears CROWDED. */
+        /* [rwlock.14] release, pairs with [rwlock.4] [rwlock.10]: the gate's 1 goes before the 0 of
+         * who clears CROWDED. */
         if (!lk_cas_rel_u64(&l->state_, &seen, left))
             continue;
         if (seen & ~left & READERS_SLEEP)
@@ -250,8 +252,8 @@ static int stop_writing(lk_rwlock *l, const struct writer *me)
     }
 }
 
-/* Count this writer, so that readers make way as the kind says and later writers do; and look on for
- * a while.  *seen becomes the state after it, or one that was there instead. */
+/* Count this writer, so that readers make way as the kind says and later writers do; and look on
+ * for a while.  *seen becomes the state after it, or one that was there instead. */
 static void look_on(lk_rwlock *l, uint64_t *seen, struct writer *me)
 {
     uint64_t wanted = (*seen + (me->counted ? 0 : ONE_WRITER)) | AWAKE;
@@ -304,8 +306,8 @@ void lk_rwlock_wrunlock_slowly_(lk_rwlock *l, uint64_t seen)
         if ((after & INSIDE) == 0)
             after &= ~CROWDED;
         /* [rwlock.4] acq_rel, pairs with [rwlock.1] [rwlock.3] [rwlock.6] [rwlock.7] [rwlock.12]
-         * [rwlock.14] [rwlock.16] [rwlock.18] [rwlock.26]: what this writer wrote; and the gate's 1 that came
-         * with CROWDED. */
+         * [rwlock.14] [rwlock.16] [rwlock.18] [rwlock.26]: what this writer wrote; and the gate's 1
+         * that came with CROWDED. */
     } while (!lk_cas_acqrel_u64(&l->state_, &seen, after));
     if (seen & ~after & READERS_SLEEP)
         lki_rwlock_wake_readers(l);

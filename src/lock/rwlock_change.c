@@ -1,10 +1,10 @@
 /* rwlock_change.c - a read lock becomes the write lock, and back.
  *
  * The upgrader goes on counting as a reader inside while it waits, so no writer can get in between;
- * UPGRADING keeps new readers out as a waiting writer would.  At most one upgrader waits.  It sleeps
- * on kind_, which has UPGRADER_GATE in it: somebody will clear UPGRADER_SLEEPS and wake it.  (Not at
- * the writers' gate: a writer that raises that would make the upgrader sleep that was just woken, and
- * nobody but the upgrader could end the sleep of both.) */
+ * UPGRADING keeps new readers out as a waiting writer would.  At most one upgrader waits.  It
+ * sleeps on kind_, which has UPGRADER_GATE in it: somebody will clear UPGRADER_SLEEPS and wake it.
+ * (Not at the writers' gate: a writer that raises that would make the upgrader sleep that was just
+ * woken, and nobody but the upgrader could end the sleep of both.) */
 #include "lock/rwlock.h"
 
 void lk_rwlock_downgrade(lk_rwlock *l)
@@ -19,8 +19,8 @@ void lk_rwlock_downgrade(lk_rwlock *l)
         lki_rwlock_wake_readers(l);
 }
 
-/* Become the writer if this is the only reader.  *seen, a state that was there, is changed to one in
- * which it is not. */
+/* Become the writer if this is the only reader.  *seen, a state that was there, is changed to one
+ * in which it is not. */
 static bool enter_upgraded(lk_rwlock *l, uint64_t *seen, bool announced)
 {
     while ((*seen & INSIDE) == 1) {
@@ -42,8 +42,8 @@ int lk_rwlock_tryupgrade(lk_rwlock *l)
 
 void lki_rwlock_wake_upgrader(lk_rwlock *l)
 {
-    /* [rwlock.31] relaxed: behind the clearing of the bit in [rwlock.29] by its acquire; the kernel's
-     * own lock orders it before the wake. */
+    /* [rwlock.31] relaxed: behind the clearing of the bit in [rwlock.29] by its acquire; the
+     * kernel's own lock orders it before the wake. */
     uint32_t kind = lk_load_rlx_u32(&l->kind_) & ~UPGRADER_GATE;
     lk_store_rlx_u32(&l->kind_, kind);
     (void)lki_futex_rouse(&l->kind_, 1, is_shared(l));
@@ -68,12 +68,12 @@ static int stop_upgrading(lk_rwlock *l)
 /* Announced, in a state in which others are inside: sleep until they have left. */
 static int sleep_upgrading(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
 {
-    /* [rwlock.32] relaxed: only a waiting upgrader sets the bit and only who wakes it clears it; the
-     * others never change. */
+    /* [rwlock.32] relaxed: only a waiting upgrader sets the bit and only who wakes it clears it;
+     * the others never change. */
     uint32_t kind = lk_load_rlx_u32(&l->kind_) | UPGRADER_GATE;
     lk_store_rlx_u32(&l->kind_, kind);
-    /* [rwlock.30] release, pairs with [rwlock.29]: the gate goes before the bit; a read-modify-write
-     * even if the bit is set already. */
+    /* [rwlock.30] release, pairs with [rwlock.29]: the gate goes before the bit; a
+     * read-modify-write even if the bit is set already. */
     if (!lk_cas_rel_u64(&l->state_, &seen, seen | UPGRADER_SLEEPS))
         return EAGAIN;
     return lki_futex_sleep(&l->kind_, kind, is_shared(l), until);

@@ -1,5 +1,5 @@
-/* The reader-writer lock as shipped, each kind: a writer alone, readers with readers, publication, no
- * lost wake, no spin; deadlines, try, upgrade, downgrade; the idle lock is all zero.
+/* The reader-writer lock as shipped, each kind: a writer alone, readers with readers, publication,
+ * no lost wake, no spin; deadlines, try, upgrade, downgrade; the idle lock is all zero.
  * A letter each for what the threads do: R read, W write, r w with a deadline, t T try to read or
  * write, U read and upgrade, u with a deadline, D write and downgrade.
  *

@@ -1,6 +1,6 @@
 /* lock_seam.h - the model's side of src/base for the ordinary locks: threads of one process.
- * A sleep with a deadline may end by it whenever it likes, and a deadline that is looked at may have
- * passed or not. */
+ * A sleep with a deadline may end by it whenever it likes, and a deadline that is looked at may
+ * have passed or not. */
 #ifndef MODEL_LOCK_SEAM_H
 #define MODEL_LOCK_SEAM_H
 

@@ -1,5 +1,5 @@
-/* The locks under load: exclusion by count, endless streams that must not starve the other side, and
- * sleepers that must all be woken. */
+/* The locks under load: exclusion by count, endless streams that must not starve the other side,
+ * and sleepers that must all be woken. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>

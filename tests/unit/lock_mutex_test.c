@@ -1,4 +1,5 @@
-/* The mutex, the semaphore, once and the lazy pointer: results, deadlines, sharing, fork, signals. */
+/* The mutex, the semaphore, once and the lazy pointer: results, deadlines, sharing, fork,
+ * signals. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>

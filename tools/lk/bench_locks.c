@@ -1,7 +1,7 @@
 /* bench_locks.c - lk bench locks: every lock of the library beside those of others, in one run.
  *
- * Each round measures every lock for one short window, in an order that moves on by one; figures are
- * medians, ratios are of medians. */
+ * Each round measures every lock for one short window, in an order that moves on by one; figures
+ * are medians, ratios are of medians. */
 #include "bench_locks.h"
 
 #include <dlfcn.h>
@@ -14,6 +14,7 @@
 
 #include "bench.h"
 #include "bench_locks_run.h"
+#include "bench_robust.h"
 #include "cli.h"
 
 enum { PEERS_MAX = 24, MIXES = 3, KINDS = 4 };
@@ -35,6 +36,7 @@ struct locks {
     size_t n;
     struct bench_series copy_ns, seqlock_ns;
     struct bench_series one_reader, two_readers; /* of lk_brlock, nothing in the sections */
+    struct bench_robust robust;
     unsigned threads;
     uint64_t window_ns;
 };
@@ -133,7 +135,8 @@ static int measure(struct locks *l, const struct bench_options *o)
     bool good = true;
     for (size_t r = 0; r < o->rounds && good && !cli_stop; r++) {
         alone_round(l, r);
-        good = bench_cpus() < 2 || readers_round(l);
+        good = (bench_cpus() < 2 || readers_round(l)) &&
+               bench_robust_round(&l->robust, l->window_ns / 2);
         for (size_t mix = 0; mix < MIXES && good; mix++)
             good = mixed_round(l, mix, r);
         cli_progress_show(&progress, r + 1, NULL);
@@ -190,6 +193,7 @@ static void judge(const struct locks *l, struct bench_limits *limits)
                         bench_median(&l->seqlock_ns) / bench_median(&l->copy_ns));
     bench_limit_at_least(limits, "lk_brlock: two readers on two CPUs by one", 1.8, "x",
                          bench_median(&l->two_readers) / bench_median(&l->one_reader));
+    bench_robust_judge(&l->robust, limits);
     if (l->threads != 2)
         return;
     judge_mix(l, 1, limits);
@@ -231,6 +235,7 @@ static void print(const struct locks *l)
            bench_median(&l->copy_ns), bench_median(&l->seqlock_ns));
     printf("lk_brlock, nothing in the sections: one reader %.1f, two %.1f million a second\n",
            bench_median(&l->one_reader) / 1e6, bench_median(&l->two_readers) / 1e6);
+    bench_robust_print(&l->robust);
     if (find(l, "tbb::rw_mutex") == NULL || find(l, "ck_pflock") == NULL)
         printf("not measured: tbb::rw_mutex or ck_pflock (install libtbb-dev, libck-dev, g++, and "
                "configure again)\n");
@@ -257,11 +262,12 @@ static void print_json(const struct locks *l, const struct bench_limits *limits)
     for (size_t i = 0; i < l->n; i++)
         json_array_append_new(peers, peer_json(&l->all[i]));
     json_t *out =
-        json_pack("{s:o, s:i, s:f, s:o, s:f, s:f, s:f, s:f, s:o}", "machine", bench_machine_json(),
+        json_pack("{s:o, s:i, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o}", "machine", bench_machine_json(),
                   "threads", (int)l->threads, "section_ns", lock_run_section_ns(), "locks", peers,
                   "copy_ns", bench_median(&l->copy_ns), "seqlock_ns", bench_median(&l->seqlock_ns),
                   "one_reader", bench_median(&l->one_reader), "two_readers",
-                  bench_median(&l->two_readers), "limits", bench_limits_json(limits));
+                  bench_median(&l->two_readers), "lk_rrwlock", bench_robust_json(&l->robust),
+                  "limits", bench_limits_json(limits));
     json_dumpf(out, stdout, JSON_INDENT(2));
     printf("\n");
     json_decref(out);
@@ -279,7 +285,7 @@ int bench_locks(const struct bench_options *o)
     add_peers(l, lock_peers_ck);
     add_peers(l, tbb_peers());
     int code = CLI_CANNOT;
-    if (lock_run_begin(SECTION_NS)) {
+    if (lock_run_begin(SECTION_NS) && bench_robust_begin()) {
         struct bench_limits limits = {0};
         if (!o->json)
             bench_machine_print();
@@ -294,6 +300,7 @@ int bench_locks(const struct bench_options *o)
             }
             code = bench_limits_code(&limits, o->check);
         }
+        bench_robust_end();
         lock_run_end();
     }
     free(l);

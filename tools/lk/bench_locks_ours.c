@@ -42,7 +42,8 @@ const struct lock_peer lock_peers_ours[] = {
     {0},
 };
 
-/* ---- sixteen bytes, copied plainly and through a sequence lock ---------------------------------- */
+/* ---- sixteen bytes, copied plainly and through a sequence lock
+ * ---------------------------------- */
 
 void lock_copy_plain(void *guarded, size_t n)
 {

@@ -231,8 +231,11 @@ static void mark_value(uint64_t value)
 
 static void mark_range(uintptr_t from, uintptr_t to)
 {
-    for (uintptr_t p = (from + 7) & ~(uintptr_t)7; p + 8 <= to; p += 8)
-        mark_value(plain_load(p, 8));
+    uintptr_t low = heap()->low, size = heap()->high - low;
+    for (const uint64_t *p = (const uint64_t *)((from + 7) & ~(uintptr_t)7);
+         (uintptr_t)(p + 1) <= to; p++)
+        if (*p - low < size) /* most are no addresses of the heap */
+            mark_value(*p);
 }
 
 /* Atomic locations hold what the graph says, not what memory says. */

@@ -65,17 +65,28 @@ uint64_t lkc_trap_pc(const struct fiber *f)
     return ((const uint64_t *)f->sp)[13];
 }
 
+static inline uint64_t mix(uint64_t h, uint64_t k)
+{
+    h *= k;
+    return h ^ h >> 32;
+}
+
 /* The words of the trap frame that are the program's: all but the handler and the arguments. */
 uint64_t run_state_hash(const struct fiber *f)
 {
     const uint64_t *p = (const uint64_t *)(f->sp + 7 * sizeof *p);
     const uint64_t *end = (const uint64_t *)f->stack_high;
-    uint64_t h = 0x9e3779b97f4a7c15u;
-    for (; p < end; p++) {
-        h = (h ^ *p) * 0xff51afd7ed558ccdu;
-        h ^= h >> 32;
+    const uint64_t k = 0xff51afd7ed558ccdu;
+    uint64_t a = 0x9e3779b97f4a7c15u, b = 1, c = 2, d = 3; /* four at a time: stacks are long */
+    for (; p + 4 <= end; p += 4) {
+        a = mix(a ^ p[0], k);
+        b = mix(b ^ p[1], k);
+        c = mix(c ^ p[2], k);
+        d = mix(d ^ p[3], k);
     }
-    return h;
+    for (; p < end; p++)
+        a = mix(a ^ *p, k);
+    return mix(mix(mix(a ^ b, k) ^ c, k) ^ d, k);
 }
 
 /* ---- who goes next

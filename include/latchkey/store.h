@@ -1,16 +1,17 @@
 /* latchkey/store.h - where records lie: memory, LMDB, PostgreSQL, behind one table of functions.
  *
- * A store maps object numbers (oids, 64 bits) to byte strings.  A *write* changes any number of them
- * at once or none; there is one writer at a time, over all processes.  A *snapshot* is the state
- * between two writes: loads from it see that state, whatever is written meanwhile.  Writes are
- * numbered 1, 2, ...: the number is the transaction's id (tid).
+ * A store maps object numbers (oids, 64 bits) to byte strings.  A *write* changes any number of
+ * them at once or none; there is one writer at a time, over all processes.  A *snapshot* is the
+ * state between two writes: loads from it see that state, whatever is written meanwhile.  Writes
+ * are numbered 1, 2, ...: the number is the transaction's id (tid).
  *
  * Places are named by a URL:  mem:                    this process's memory, gone when closed
  *                             lmdb:PATH               a file (liblmdb, loaded when first used)
  *                             postgresql://...        a server (libpq, loaded when first used)
  *                             fault:fail=N:URL        any of them; the N-th call fails (EIO)
  *                             fault:die=N:URL         the process kills itself at the N-th call
- * Safe from   any thread, but a snapshot is ended once.  Not across fork: open again in the child. */
+ * Safe from   any thread, but a snapshot is ended once.  Not across fork: open again in the
+ * child. */
 #ifndef LATCHKEY_STORE_H
 #define LATCHKEY_STORE_H
 

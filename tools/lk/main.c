@@ -13,6 +13,7 @@ static const struct command {
     {"verify", cmd_verify}, {"repair", cmd_repair},
     {"bench", cmd_bench},   {"storm", cmd_storm},
     {"check", cmd_check},   {"completion", cmd_completion},
+    {"db", cmd_db},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -28,6 +29,7 @@ static const char help[] =
     "  bench               measure beside peers on this machine; replay traces\n"
     "  storm DIR           kill workers at random moments, compare every value served\n"
     "  check FILE.c...     model-check a C11 program: every execution, each once\n"
+    "  db ACTION STORE     ordered trees on LMDB, PostgreSQL or in memory\n"
     "  completion SHELL    completion script for bash or zsh\n"
     "\n"
     "  -h, --help          this text; lk COMMAND --help for a command's own\n"

@@ -1,0 +1,249 @@
+/* cursor.c - going from one entry to the next.
+ *
+ * Nodes have no links to each other: a cursor keeps the way down to its leaf.  Where that may be no
+ * longer true (the tree was changed, the section is another) it goes down again by its last key. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "object/tree.h"
+
+static int copy_key(unsigned char **to, size_t *size, const struct lk_bytes *key)
+{
+    *to = NULL;
+    if (key == NULL)
+        return 0;
+    *to = malloc(key->size + 1);
+    if (*to == NULL)
+        return ENOMEM;
+    if (key->size > 0)
+        memcpy(*to, key->at, key->size);
+    *size = key->size;
+    return 0;
+}
+
+/* An open end without a key leaves the first or last entry out: give it that one's. */
+static int close_end(lk_tree *t, struct lk_range *r, struct lk_bytes keys[2])
+{
+    int rc = 0;
+    if (r->low_open && r->low == NULL) {
+        rc = lk_tree_min(t, NULL, &keys[0], NULL);
+        r->low = &keys[0];
+    }
+    if (rc == 0 && r->high_open && r->high == NULL) {
+        rc = lk_tree_max(t, NULL, &keys[1], NULL);
+        r->high = &keys[1];
+    }
+    return rc;
+}
+
+int lk_cursor_begin(lk_cursor *c, lk_tree *t, const struct lk_range *range, bool down)
+{
+    struct lk_range r = range != NULL ? *range : (struct lk_range){0};
+    struct lk_bytes keys[2];
+    int rc = lki_in_section();
+    if (rc == 0)
+        rc = close_end(t, &r, keys);
+    bool empty = rc == ENOENT;
+    if (rc != 0 && !empty)
+        return rc;
+    memset(c, 0, offsetof(lk_cursor, path_));
+    c->tree_ = t;
+    c->down_ = down;
+    c->ended_ = empty;
+    c->low_open_ = r.low_open;
+    c->high_open_ = r.high_open;
+    rc = empty ? 0 : copy_key(&c->low_, &c->low_size_, r.low);
+    if (rc == 0 && !empty)
+        rc = copy_key(&c->high_, &c->high_size_, r.high);
+    if (rc != 0)
+        lk_cursor_end(c);
+    c->serial_ = lki_section_serial();
+    return rc;
+}
+
+void lk_cursor_end(lk_cursor *c)
+{
+    free(c->key_);
+    free(c->low_);
+    free(c->high_);
+    c->key_ = c->low_ = c->high_ = NULL;
+    c->ended_ = true;
+}
+
+/* A key lies beyond the end that the cursor goes to. */
+static bool beyond(const lk_cursor *c, struct lk_bytes key)
+{
+    const unsigned char *end = c->down_ ? c->low_ : c->high_;
+    if (end == NULL)
+        return false;
+    int d = lki_compare(key, (struct lk_bytes){end, c->down_ ? c->low_size_ : c->high_size_});
+    bool open = c->down_ ? c->low_open_ : c->high_open_;
+    d = c->down_ ? -d : d;
+    return d > 0 || (d == 0 && open);
+}
+
+/* How far to go in this leaf: [at, end) going up, (end, at] going down. */
+static void set_end(lk_cursor *c, const struct lki_node *leaf)
+{
+    uint32_t count = leaf->page->count, far = c->down_ ? 0 : count - 1;
+    bool equal = false;
+    c->leaf_ = (void *)(uintptr_t)leaf;
+    if (!beyond(c, lki_node_key(leaf, far))) {
+        c->end_ = c->down_ ? UINT32_MAX : count;
+        return;
+    }
+    struct lk_bytes end = {c->down_ ? c->low_ : c->high_, c->down_ ? c->low_size_ : c->high_size_};
+    uint32_t at = lki_node_search(leaf, end, &equal);
+    if (c->down_)
+        c->end_ = equal && c->low_open_ ? at : at - 1;
+    else
+        c->end_ = equal && !c->high_open_ ? at + 1 : at;
+    c->ended_ = true; /* behind this leaf */
+}
+
+/* Down from `ref` along the near edge. */
+static int go_down(lk_cursor *c, struct lki_ref *ref, int level)
+{
+    for (;;) {
+        struct lki_node *n;
+        int rc = lki_use(c->tree_, ref, level, &n);
+        if (rc != 0)
+            return rc;
+        uint32_t near = c->down_ ? n->page->count - 1 : 0;
+        level = n->page->level - 1;
+        if (level < 0) {
+            c->at_ = near;
+            set_end(c, n);
+            return 0;
+        }
+        c->path_[c->depth_].node = n;
+        c->path_[c->depth_++].at = near;
+        ref = n->child[near];
+    }
+}
+
+static int next_leaf(lk_cursor *c)
+{
+    c->leaf_ = NULL;
+    for (; c->depth_ > 0; c->depth_--) {
+        struct lki_node *n = c->path_[c->depth_ - 1].node;
+        uint32_t *at = &c->path_[c->depth_ - 1].at;
+        if (c->down_ ? *at == 0 : *at + 1 == n->page->count)
+            continue;
+        *at += c->down_ ? UINT32_MAX : 1;
+        return go_down(c, n->child[*at], n->page->level - 1);
+    }
+    c->ended_ = true;
+    return ENOENT;
+}
+
+/* Go to the nearest entry at `key` or beyond it; `open`: not at it. */
+static int seek(lk_cursor *c, struct lk_bytes key, bool open)
+{
+    struct lki_path p;
+    bool equal;
+    int rc = lki_descend(c->tree_, key, &p, &equal);
+    if (rc != 0)
+        return rc;
+    c->depth_ = 0;
+    if (p.depth == 0) {
+        c->ended_ = true;
+        return ENOENT;
+    }
+    for (uint32_t i = 0; i + 1 < p.depth; i++) {
+        c->path_[i].node = p.step[i].node;
+        c->path_[i].at = p.step[i].at;
+    }
+    c->depth_ = p.depth - 1;
+    struct lki_step *leaf = &p.step[p.depth - 1];
+    bool stay = equal && !open;
+    c->at_ = c->down_ ? leaf->at - !stay : leaf->at + (equal && open);
+    if (c->at_ >= leaf->node->page->count) /* -1 too */
+        return next_leaf(c);
+    set_end(c, leaf->node);
+    return 0;
+}
+
+static int begin(lk_cursor *c)
+{
+    const unsigned char *from = c->down_ ? c->high_ : c->low_;
+    c->begun_ = true;
+    if (from != NULL)
+        return seek(c, (struct lk_bytes){from, c->down_ ? c->high_size_ : c->low_size_},
+                    c->down_ ? c->high_open_ : c->low_open_);
+    if (c->tree_->root == NULL) {
+        c->ended_ = true;
+        return ENOENT;
+    }
+    return go_down(c, c->tree_->root, -1);
+}
+
+static int keep_key(lk_cursor *c, struct lk_bytes key)
+{
+    if (key.size >= c->key_room_) {
+        size_t room = key.size * 2 + 64;
+        unsigned char *more = realloc(c->key_, room);
+        if (more == NULL)
+            return ENOMEM;
+        c->key_ = more;
+        c->key_room_ = room;
+    }
+    if (key.size > 0)
+        memcpy(c->key_, key.at, key.size);
+    c->key_size_ = key.size;
+    c->keyed_ = true;
+    return 0;
+}
+
+/* The way down may be no longer true. */
+static int again(lk_cursor *c, uint64_t serial)
+{
+    if (c->begun_ && !c->keyed_)
+        return EPERM; /* another section, and it was not parked */
+    c->serial_ = serial;
+    c->changes_ = c->tree_->changes;
+    c->ended_ = false;
+    c->leaf_ = NULL;
+    c->keyed_ = c->tree_->edit != 0;
+    return c->begun_ ? seek(c, (struct lk_bytes){c->key_, c->key_size_}, true) : begin(c);
+}
+
+/* Nothing is left in this leaf; -1 is UINT32_MAX. */
+static bool at_end(const lk_cursor *c)
+{
+    return c->down_ ? (int32_t)c->at_ <= (int32_t)c->end_ : c->at_ >= c->end_;
+}
+
+int lk_cursor_next(lk_cursor *c, struct lk_bytes *key, struct lk_bytes *value)
+{
+    uint64_t serial = lki_section_serial();
+    int rc = serial != 0 ? 0 : EPERM;
+    if (rc != 0 || (c->ended_ && c->leaf_ == NULL))
+        return rc != 0 ? rc : ENOENT;
+    if (!c->begun_ || serial != c->serial_ || c->changes_ != c->tree_->changes)
+        rc = again(c, serial);
+    while (rc == 0 && at_end(c)) {
+        rc = c->ended_ ? ENOENT : next_leaf(c);
+        if (rc == ENOENT)
+            c->leaf_ = NULL;
+    }
+    if (rc != 0)
+        return rc;
+    const struct lki_node *leaf = c->leaf_;
+    *key = lki_node_key(leaf, c->at_);
+    if (value != NULL)
+        *value = lki_node_value(leaf, c->at_);
+    c->at_ += c->down_ ? UINT32_MAX : 1;
+    return c->tree_->edit != 0 ? keep_key(c, *key) : 0;
+}
+
+int lk_cursor_park(lk_cursor *c)
+{
+    int rc = lki_in_section();
+    if (rc != 0 || !c->begun_ || c->leaf_ == NULL || c->keyed_)
+        return rc;
+    /* The last one that was given is the neighbour of the next, or lies in an earlier leaf: then
+     * the cursor has not moved on yet, see lk_cursor_next(). */
+    return keep_key(c, lki_node_key(c->leaf_, c->at_ + (c->down_ ? 1 : UINT32_MAX)));
+}

@@ -1,0 +1,475 @@
+/* node.c - see node.h. */
+#include "object/node.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/crc32c.h"
+#include "base/error.h"
+
+enum { FIRST_ROOM = 512 };
+
+int lki_compare(struct lk_bytes a, struct lk_bytes b)
+{
+    size_t n = a.size < b.size ? a.size : b.size;
+    int c = n > 0 ? memcmp(a.at, b.at, n) : 0;
+    return c != 0 ? c : (a.size > b.size) - (a.size < b.size);
+}
+
+/* Four bytes of a key from `prefix` on, as a number that sorts as they do. */
+static inline uint32_t first_of(struct lk_bytes key, size_t prefix)
+{
+    const unsigned char *p = (const unsigned char *)key.at + prefix;
+    if (key.size >= prefix + 4) {
+        uint32_t v;
+        memcpy(&v, p, 4);
+        return __builtin_bswap32(v);
+    }
+    uint32_t v = 0;
+    for (size_t i = prefix; i < prefix + 4; i++)
+        v = v << 8 | (i < key.size ? *p++ : 0);
+    return v;
+}
+
+/* How `key` stands to the bytes that all keys of the node share: < 0 below them all. */
+static int against_prefix(const struct lki_node *n, struct lk_bytes key)
+{
+    size_t prefix = n->page->prefix;
+    struct lk_bytes shared = {lki_node_key(n, n->page->level > 0).at, prefix};
+    size_t least = key.size < prefix ? key.size : prefix;
+    int c = memcmp(key.at, shared.at, least);
+    return c != 0 ? c : key.size < prefix ? -1 : 0;
+}
+
+/* The first of the slots [low, high) whose number is not below `first`: no branch that can be
+ * guessed wrong. */
+static inline uint32_t lower(const struct lki_slot *s, uint32_t low, uint32_t high, uint32_t first)
+{
+    const struct lki_slot *base = s + low;
+    uint32_t n = high - low;
+    while (n > 1) {
+        uint32_t half = n / 2;
+        base += base[half - 1].first < first ? half : 0;
+        n -= half;
+    }
+    return (uint32_t)(base - s) + (n == 1 && base->first < first);
+}
+
+/* Among [low, high), the first whose key is not below `key`. */
+static uint32_t search(const struct lki_node *n, uint32_t low, uint32_t high, struct lk_bytes key,
+                       bool *equal)
+{
+    *equal = false;
+    if (low >= high)
+        return low;
+    if (n->page->prefix > 0) {
+        int c = against_prefix(n, key);
+        if (c != 0)
+            return c < 0 ? low : high;
+    }
+    const struct lki_slot *s = lki_slots(n->page);
+    uint32_t first = first_of(key, n->page->prefix);
+    uint32_t at = lower(s, low, high, first);
+    while (at < high && s[at].first == first) {
+        int c = lki_compare(lki_node_key(n, at), key);
+        if (c >= 0) {
+            *equal = c == 0;
+            return at;
+        }
+        /* Many that begin alike: halve what is left of them. */
+        uint32_t far = first == UINT32_MAX ? high : lower(s, at, high, first + 1);
+        for (at++; far - at > 4;) {
+            uint32_t middle = at + (far - at) / 2;
+            if (lki_compare(lki_node_key(n, middle), key) < 0)
+                at = middle + 1;
+            else
+                far = middle + 1;
+        }
+    }
+    return at;
+}
+
+uint32_t lki_node_search(const struct lki_node *n, struct lk_bytes key, bool *equal)
+{
+    return search(n, n->page->level > 0, n->page->count, key, equal);
+}
+
+uint32_t lki_node_child(const struct lki_node *n, struct lk_bytes key)
+{
+    bool equal;
+    uint32_t at = lki_node_search(n, key, &equal);
+    return equal ? at : at - 1;
+}
+
+uint32_t lki_node_bytes(const struct lki_node *n)
+{
+    return n->page->count * (uint32_t)sizeof(struct lki_slot) + n->page->used - n->page->garbage;
+}
+
+uint64_t lki_node_entries(const struct lki_node *n)
+{
+    if (n->page->level == 0)
+        return n->page->count;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < n->page->count; i++)
+        sum += lki_node_below(n, i).entries;
+    return sum;
+}
+
+struct lki_node *lki_node_new(unsigned level, uint64_t edit)
+{
+    struct lki_node *n = calloc(1, sizeof *n);
+    if (n == NULL || (n->page = calloc(1, FIRST_ROOM)) == NULL) {
+        free(n);
+        return NULL;
+    }
+    n->size = FIRST_ROOM;
+    n->edit = edit;
+    n->page->magic = LKI_PAGE_MAGIC;
+    n->page->level = (uint8_t)level;
+    return n;
+}
+
+void lki_node_free(struct lki_node *n)
+{
+    if (n == NULL)
+        return;
+    if (n->page != (void *)(n + 1))
+        free(n->page);
+    free(n->child);
+    free(n);
+}
+
+/* Make the page's memory `size` bytes, the cells at its end. */
+static int resize(struct lki_node *n, uint32_t size)
+{
+    struct lki_page *p = malloc(size);
+    if (p == NULL)
+        return ENOMEM;
+    memcpy(p, n->page, sizeof *p + n->page->count * sizeof(struct lki_slot));
+    memcpy((char *)p + size - n->page->used, (char *)n->page + n->size - n->page->used,
+           n->page->used);
+    if (n->page != (void *)(n + 1))
+        free(n->page);
+    n->page = p;
+    n->size = size;
+    return 0;
+}
+
+struct lki_node *lki_node_copy(const struct lki_node *from, uint64_t edit)
+{
+    struct lki_node *n = calloc(1, sizeof *n);
+    if (n == NULL)
+        return NULL;
+    *n = *from;
+    n->edit = edit;
+    n->child = NULL;
+    n->child_room = 0;
+    uint32_t size = from->size + from->size / 4 + 64;
+    n->page = malloc(size);
+    if (n->page != NULL && from->page->level > 0) {
+        n->child_room = from->page->count + 8;
+        n->child = malloc(n->child_room * sizeof(struct lki_ref *));
+    }
+    if (n->page == NULL || (from->page->level > 0 && n->child == NULL)) {
+        free(n->page);
+        free(n);
+        return NULL;
+    }
+    memcpy(n->page, from->page, sizeof *n->page + from->page->count * sizeof(struct lki_slot));
+    memcpy((char *)n->page + size - from->page->used,
+           (char *)from->page + from->size - from->page->used, from->page->used);
+    n->size = size;
+    if (from->page->level > 0)
+        memcpy(n->child, from->child, from->page->count * sizeof(struct lki_ref *));
+    return n;
+}
+
+/* Write the cells anew, in slot order, without garbage, into a page of `size` bytes. */
+static int compact(struct lki_node *n, uint32_t size)
+{
+    struct lki_page *old = n->page, *p = malloc(size);
+    if (p == NULL)
+        return ENOMEM;
+    memcpy(p, old, sizeof *p + old->count * sizeof(struct lki_slot));
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < old->count; i++) {
+        struct lk_bytes value = lki_node_value(n, i);
+        const unsigned char *cell = lki_cell(n, i);
+        uint32_t length = (uint32_t)((const unsigned char *)value.at - cell) + (uint32_t)value.size;
+        used += length;
+        memcpy((char *)p + size - used, cell, length);
+        lki_slots(p)[i].back = used;
+    }
+    p->used = used;
+    p->garbage = 0;
+    if (old != (void *)(n + 1))
+        free(old);
+    n->page = p;
+    n->size = size;
+    return 0;
+}
+
+/* Room for one more slot and a cell of so many bytes. */
+static int make_room(struct lki_node *n, size_t cell)
+{
+    struct lki_page *p = n->page;
+    size_t need = sizeof *p + (p->count + 1) * sizeof(struct lki_slot) + p->used + cell;
+    if (need <= n->size)
+        return 0;
+    if (need > UINT32_MAX / 2)
+        return ENOMEM;
+    if (p->garbage > n->size / 4)
+        return compact(n, (uint32_t)need);
+    return resize(n, (uint32_t)(need + need / 2));
+}
+
+static int make_child_room(struct lki_node *n)
+{
+    if (n->page->count < n->child_room)
+        return 0;
+    uint32_t room = n->child_room + n->child_room / 2 + 8;
+    struct lki_ref **more = realloc(n->child, room * sizeof(struct lki_ref *));
+    if (more == NULL)
+        return ENOMEM;
+    n->child = more;
+    n->child_room = room;
+    return 0;
+}
+
+/* What all keys share, as long as it can be, and the slots' numbers behind it. */
+static void set_prefix(struct lki_node *n)
+{
+    uint32_t begin = n->page->level > 0;
+    n->page->prefix = 0;
+    if (n->page->count <= begin)
+        return;
+    struct lk_bytes a = lki_node_key(n, begin), b = lki_node_key(n, n->page->count - 1);
+    size_t most = a.size < b.size ? a.size : b.size, same = 0;
+    while (same < most &&
+           ((const unsigned char *)a.at)[same] == ((const unsigned char *)b.at)[same])
+        same++;
+    n->page->prefix = (uint16_t)same;
+    for (uint32_t i = begin; i < n->page->count; i++)
+        lki_slots(n->page)[i].first = first_of(lki_node_key(n, i), same);
+}
+
+static bool has_prefix(const struct lki_node *n, uint32_t but, struct lk_bytes key)
+{
+    uint32_t begin = n->page->level > 0;
+    uint32_t other = but == begin ? begin + 1 : begin;
+    if (other >= n->page->count)
+        return false;
+    return key.size >= n->page->prefix &&
+           memcmp(lki_node_key(n, other).at, key.at, n->page->prefix) == 0;
+}
+
+static void put_cell(struct lki_node *n, uint32_t at, struct lk_bytes key, struct lk_bytes value)
+{
+    struct lki_page *p = n->page;
+    p->used += LKI_CELL_HEAD + (uint32_t)(key.size + value.size);
+    unsigned char *cell = (unsigned char *)p + n->size - p->used;
+    memcpy(cell, &(uint16_t){(uint16_t)key.size}, 2);
+    memcpy(cell + 2, &(uint32_t){(uint32_t)value.size}, 4);
+    if (key.size > 0)
+        memcpy(cell + LKI_CELL_HEAD, key.at, key.size);
+    if (value.size > 0)
+        memcpy(cell + LKI_CELL_HEAD + key.size, value.at, value.size);
+    lki_slots(p)[at].back = p->used;
+}
+
+int lki_node_insert(struct lki_node *n, uint32_t at, struct lk_bytes key, struct lk_bytes value,
+                    struct lki_ref *child)
+{
+    int rc = make_room(n, LKI_CELL_HEAD + key.size + value.size);
+    if (rc == 0 && child != NULL)
+        rc = make_child_room(n);
+    if (rc != 0)
+        return rc;
+    struct lki_page *p = n->page;
+    struct lki_slot *s = lki_slots(p);
+    memmove(s + at + 1, s + at, (p->count - at) * sizeof *s);
+    if (child != NULL) {
+        memmove(n->child + at + 1, n->child + at, (p->count - at) * sizeof(struct lki_ref *));
+        n->child[at] = child;
+    }
+    p->count++;
+    put_cell(n, at, key, value);
+    if (has_prefix(n, at, key))
+        s[at].first = first_of(key, p->prefix);
+    else
+        set_prefix(n);
+    return 0;
+}
+
+int lki_node_set_value(struct lki_node *n, uint32_t at, struct lk_bytes value)
+{
+    struct lk_bytes old = lki_node_value(n, at), key = lki_node_key(n, at);
+    if (old.size == value.size) {
+        if (value.size > 0)
+            memmove((void *)(uintptr_t)old.at, value.at, value.size);
+        return 0;
+    }
+    /* The value may lie in this page, which may move. */
+    unsigned char *cell = malloc(key.size + value.size + 1);
+    if (cell == NULL)
+        return ENOMEM;
+    memcpy(cell, key.at, key.size);
+    if (value.size > 0)
+        memcpy(cell + key.size, value.at, value.size);
+    int rc = make_room(n, LKI_CELL_HEAD + key.size + value.size);
+    if (rc == 0) {
+        n->page->garbage += (uint32_t)(LKI_CELL_HEAD + key.size + old.size);
+        put_cell(n, at, (struct lk_bytes){cell, key.size},
+                 (struct lk_bytes){cell + key.size, value.size});
+    }
+    free(cell);
+    return rc;
+}
+
+void lki_node_set_below(struct lki_node *n, uint32_t at, struct lki_below below)
+{
+    memcpy((void *)(uintptr_t)lki_node_value(n, at).at, &below, sizeof below);
+}
+
+void lki_node_remove(struct lki_node *n, uint32_t at)
+{
+    struct lki_page *p = n->page;
+    struct lki_slot *s = lki_slots(p);
+    p->garbage += LKI_CELL_HEAD + (uint32_t)(lki_node_key(n, at).size + lki_node_value(n, at).size);
+    memmove(s + at, s + at + 1, (p->count - at - 1) * sizeof *s);
+    if (n->child != NULL)
+        memmove(n->child + at, n->child + at + 1, (p->count - at - 1) * sizeof(struct lki_ref *));
+    p->count--;
+    if (p->count == 0)
+        p->used = p->garbage = 0;
+    /* What the keys that are left share is longer or the same: the prefix is still one. */
+    if (p->count <= (p->level > 0))
+        p->prefix = 0;
+}
+
+static int reserve(struct lki_node *to, const struct lki_node *from, size_t key)
+{
+    size_t need = sizeof *to->page + to->page->count * sizeof(struct lki_slot) + to->page->used +
+                  lki_node_bytes(from) + key + sizeof(struct lki_slot);
+    int rc = need <= to->size ? 0 : resize(to, (uint32_t)(need + need / 4));
+    uint32_t children = to->page->count + from->page->count + 1;
+    if (rc == 0 && from->page->level > 0 && to->child_room < children) {
+        struct lki_ref **more = realloc(to->child, children * sizeof(struct lki_ref *));
+        if (more == NULL)
+            return ENOMEM;
+        to->child = more;
+        to->child_room = children;
+    }
+    return rc;
+}
+
+int lki_node_move(struct lki_node *n, uint32_t at, struct lki_node *to, const struct lk_bytes *key)
+{
+    uint32_t count = n->page->count;
+    int rc = reserve(to, n, key != NULL ? key->size : 0);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = at; i < count; i++) {
+        uint32_t end = to->page->count++;
+        put_cell(to, end, i == at && key != NULL ? *key : lki_node_key(n, i), lki_node_value(n, i));
+        if (n->page->level > 0)
+            to->child[end] = n->child[i];
+    }
+    while (n->page->count > at)
+        lki_node_remove(n, n->page->count - 1);
+    set_prefix(to);
+    set_prefix(n);
+    return 0;
+}
+
+size_t lki_separator(struct lk_bytes a, struct lk_bytes b)
+{
+    size_t same = 0;
+    while (same < a.size && same < b.size &&
+           ((const unsigned char *)a.at)[same] == ((const unsigned char *)b.at)[same])
+        same++;
+    return same + 1 < b.size ? same + 1 : b.size;
+}
+
+int lki_node_seal(struct lki_node *n, struct lk_bytes *record)
+{
+    uint32_t size = (uint32_t)sizeof *n->page + lki_node_bytes(n), crc;
+    /* Room for the checksum, which is no part of the page. */
+    int rc = compact(n, size);
+    if (rc != 0)
+        return rc;
+    struct lki_page *p = realloc(n->page, size + sizeof crc);
+    if (p == NULL)
+        return ENOMEM;
+    n->page = p;
+    p->size = size;
+    crc = lki_crc32c(p, size);
+    memcpy((char *)p + size, &crc, sizeof crc);
+    *record = (struct lk_bytes){p, size + sizeof crc};
+    return 0;
+}
+
+#define BROKEN(...) lki_fail(LK_ECORRUPT, "node %llx: " __VA_ARGS__)
+
+/* Every slot's cell lies in the page; keys have the prefix. */
+static int check_cells(const struct lki_node *n, unsigned long long oid)
+{
+    const struct lki_page *p = n->page;
+    for (uint32_t i = 0; i < p->count; i++) {
+        uint32_t back = lki_slots(p)[i].back;
+        if (back > p->used || back < LKI_CELL_HEAD)
+            return BROKEN("slot %u leads out of it", oid, i);
+        size_t key = lki_node_key(n, i).size, value = lki_node_value(n, i).size;
+        if (LKI_CELL_HEAD + key + value > back)
+            return BROKEN("cell %u is longer than its room", oid, i);
+        if (p->level > 0 ? value != LKI_CHILD_SIZE : value > LK_VALUE_MAX)
+            return BROKEN("value %u has %zu bytes", oid, i, value);
+        if (i >= (p->level > 0) && key < p->prefix)
+            return BROKEN("key %u is shorter than the prefix", oid, i);
+    }
+    return 0;
+}
+
+static int check_page(const void *bytes, size_t size, unsigned long long oid)
+{
+    struct lki_page p;
+    uint32_t crc;
+    if (size < sizeof p + sizeof crc || size > UINT32_MAX)
+        return BROKEN("it has %zu bytes", oid, size);
+    memcpy(&p, bytes, sizeof p);
+    memcpy(&crc, (const char *)bytes + size - sizeof crc, sizeof crc);
+    if (p.magic != LKI_PAGE_MAGIC)
+        return BROKEN("it is no node", oid);
+    if (p.size != size - sizeof crc || crc != lki_crc32c(bytes, p.size))
+        return BROKEN("the checksum is wrong", oid);
+    if (p.level >= LK_DEPTH_MAX_ || p.count == 0 || p.garbage > p.used)
+        return BROKEN("level %u, %u entries", oid, p.level, p.count);
+    if (sizeof p + (uint64_t)p.count * sizeof(struct lki_slot) + p.used != p.size)
+        return BROKEN("%u entries and %u bytes do not fill it", oid, p.count, p.used);
+    return 0;
+}
+
+int lki_node_parse(const void *bytes, size_t size, uint64_t oid, struct lki_node **out)
+{
+    int rc = check_page(bytes, size, oid);
+    if (rc != 0)
+        return rc;
+    struct lki_node *n = malloc(sizeof *n + size);
+    if (n == NULL)
+        return ENOMEM;
+    *n = (struct lki_node){.page = (void *)(n + 1), .size = (uint32_t)(size - 4)};
+    memcpy(n->page, bytes, size);
+    rc = check_cells(n, oid);
+    if (rc == 0 && n->page->level > 0) {
+        n->child_room = n->page->count;
+        n->child = calloc(n->child_room, sizeof(struct lki_ref *));
+        rc = n->child != NULL ? 0 : ENOMEM;
+    }
+    if (rc != 0) {
+        lki_node_free(n);
+        return rc;
+    }
+    *out = n;
+    return 0;
+}

@@ -1,0 +1,97 @@
+/* tree.h - what the files about trees share. */
+#ifndef LKI_TREE_H
+#define LKI_TREE_H
+
+#include "latchkey/db.h"
+#include "latchkey/mutex.h"
+#include "object/node.h"
+
+/* A node's object, counted: by the nodes above it and by trees. */
+struct lki_ref {
+    lk_object object;
+    struct lki_ref *next; /* in the table */
+    uint64_t oid;         /* 0 = not stored yet */
+    uint32_t refs;        /* under nodes->mu */
+    bool listed;          /* in the table */
+    bool owned; /* its state is not the heap's: an edit's, or one that is being committed */
+    struct lki_nodes *nodes;
+};
+
+/* All nodes that a database has in memory. */
+struct lki_nodes {
+    lk_heap *heap;
+    lk_mutex mu; /* table, counts, edits; inside it only the ghosts' lock */
+    struct lki_ref **bucket;
+    size_t buckets, listed;
+    uint64_t edits;
+};
+
+/* Where to load from: the argument of lk_object_use(). */
+struct lki_source {
+    struct lki_nodes *nodes;
+    const lk_store *store;
+    void *snap;
+};
+
+int lki_nodes_init(struct lki_nodes *nodes, const struct lk_heap_options *limit);
+void lki_nodes_destroy(struct lki_nodes *nodes);
+/* The node `oid`, a ghost if it is not there; counted.  NULL: out of memory. */
+struct lki_ref *lki_ref_get(struct lki_nodes *nodes, uint64_t oid);
+/* A new node, owned; counted. */
+struct lki_ref *lki_ref_new(struct lki_nodes *nodes, struct lki_node *node);
+void lki_ref_keep(struct lki_ref *ref);
+void lki_ref_drop(struct lki_ref *ref); /* NULL is none */
+/* Count a new copy's children. */
+void lki_ref_keep_all(struct lki_nodes *nodes, struct lki_ref *const *refs, uint32_t n);
+/* It is stored: the heap's from now on. */
+void lki_ref_stored(struct lki_ref *ref);
+uint64_t lki_edit_new(struct lki_nodes *nodes);
+
+/* Numbers that a transaction has replaced. */
+struct lki_oids {
+    uint64_t *oid;
+    size_t n, room;
+};
+int lki_oids_add(struct lki_oids *list, uint64_t oid);
+
+struct lk_tree {
+    struct lki_source source;
+    struct lki_ref *root; /* NULL: empty */
+    uint64_t entries;
+    uint32_t leaf_max, inner_max;
+    uint64_t edit; /* 0: a view's */
+    uint64_t changes;
+    struct lki_oids freed; /* numbers that its changes have replaced */
+    int broken;            /* a change failed half way: no commit */
+    /* Of its view or transaction. */
+    lk_tree *next;
+    struct lki_ref *base_root;
+    uint64_t base_entries;
+    bool changed; /* against its base */
+    char name[];
+};
+
+struct lki_path {
+    uint32_t depth; /* steps; the last is the leaf */
+    struct lki_step {
+        struct lki_ref *ref;
+        struct lki_node *node;
+        uint32_t at;
+    } step[LK_DEPTH_MAX_];
+};
+
+/* The node of `ref`, loaded; level < 0: any, else LK_ECORRUPT if it is another. */
+int lki_use(lk_tree *t, struct lki_ref *ref, int level, struct lki_node **node);
+/* 0 inside a section, EPERM outside. */
+int lki_in_section(void);
+/* The way down to `key`; *equal: the leaf's slot has it.  depth 0: the tree is empty. */
+int lki_descend(lk_tree *t, struct lk_bytes key, struct lki_path *path, bool *equal);
+
+lk_tree *lki_tree_new(const char *name, const struct lki_source *source, struct lki_ref *root,
+                      uint64_t entries, const struct lk_tree_options *options);
+void lki_tree_free(lk_tree *t);
+
+/* The serial number of the thread's section. */
+uint64_t lki_section_serial(void);
+
+#endif

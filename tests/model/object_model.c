@@ -1,0 +1,123 @@
+/* Objects that load themselves: two readers, an evictor, a loader that fails once (FAILS) or not.
+ * No reader sees anything but a complete state, none that it sees is freed before its section ends,
+ * and nobody sleeps for ever.
+ *
+ * Sources: src/object/ghost.c src/object/epoch.c
+ * Run: -DFAILS=0 -DREADERS=1
+ * Run: -DFAILS=1 -DREADERS=1
+ * Run: --walks 3000 --random --time 5 -DFAILS=1 -DREADERS=2
+ * Campaign: -DFAILS=1 -DREADERS=2
+ */
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/futex.h"
+#include "latchkey/check.h"
+#include "latchkey/mutex.h"
+#include "latchkey/object.h"
+
+int lki_futex_sleep(const uint32_t *word, uint32_t value, bool shared,
+                    const struct lki_deadline *until)
+{
+    (void)shared;
+    (void)until;
+    return lk_check_futex_wait(word, value, NULL, 0, false);
+}
+
+int lki_futex_rouse(const uint32_t *word, int n, bool shared)
+{
+    (void)shared;
+    return lk_check_futex_wake(word, n);
+}
+
+/* The mutex has models of its own: here, one that sleeps at once. */
+void lk_mutex_lock_slowly_(lk_mutex *m)
+{
+    while (__atomic_exchange_n(&m->word_, 2u, __ATOMIC_ACQUIRE) != 0)
+        (void)lk_check_futex_wait(&m->word_, 2u, NULL, 0, false);
+}
+
+void lk_mutex_unlock_slowly_(lk_mutex *m)
+{
+    if (__atomic_exchange_n(&m->word_, 0u, __ATOMIC_RELEASE) == 2u)
+        (void)lk_check_futex_wake(&m->word_, 1);
+}
+
+void lk_mutex_init(lk_mutex *m, unsigned flags)
+{
+    (void)flags;
+    m->word_ = 0;
+}
+
+/* Nobody forks. */
+int model_atfork(void (*prepare)(void), void (*parent)(void), void (*in_child)(void))
+{
+    (void)prepare;
+    (void)parent;
+    (void)in_child;
+    return 0;
+}
+
+static lk_heap *heap;
+static int failures = FAILS;
+
+static int load(lk_object *o, void *arg, void **state, size_t *bytes)
+{
+    (void)o;
+    (void)arg;
+    if (failures > 0) { /* one loader at a time: no race */
+        failures--;
+        return EIO;
+    }
+    int *made = malloc(2 * sizeof *made);
+    made[0] = 1;
+    made[1] = 1;
+    *state = made;
+    *bytes = sizeof *made;
+    return 0;
+}
+
+static void release(void *state)
+{
+    free(state);
+}
+
+static const struct lk_class class = {"int", load, release};
+static lk_object object = {.class_ = &class};
+
+static void *reader(void *arg)
+{
+    void *state;
+    assert(lk_section_begin() == 0);
+    int rc = lk_object_use(heap, &object, NULL, &state);
+    assert(rc == 0 || (FAILS && rc == EIO));
+    if (rc == 0) {
+        const int *seen = state;
+        assert(seen[0] == 1 && seen[1] == 1);
+    }
+    lk_section_end();
+    return arg;
+}
+
+static void *evictor(void *arg)
+{
+    (void)lk_object_evict(heap, &object);
+    return arg;
+}
+
+int main(void)
+{
+    pthread_t id[READERS], other;
+    assert(lk_heap_new(&heap, NULL) == 0);
+    for (int i = 0; i < READERS; i++)
+        pthread_create(&id[i], NULL, reader, NULL);
+    pthread_create(&other, NULL, evictor, NULL);
+    for (int i = 0; i < READERS; i++)
+        pthread_join(id[i], NULL);
+    pthread_join(other, NULL);
+    lk_object_drop(heap, &object);
+    lk_heap_free(heap);
+    return 0;
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure the Python package beside its peers, in one run on this machine.
 
-usage: bench.py [--rounds N] [--skew S] [--check] [--json]
+usage: bench.py [--rounds N] [--skew S] [--check] [--json | --markdown]
 
   get-or-compute  Zipf keys, 2,000 of them, capacity 256, a function that returns a small int:
                   functools.lru_cache, lru_cache under a threading.Lock, the memory backend, the
@@ -40,9 +40,9 @@ sys.path.insert(0, PACKAGE)
 
 import latchkey  # noqa: E402  (the path above)
 
-KEYS, CAPACITY, CALLS = 2000, 256, 100_000
-VALUES, VALUE_BYTES, GETS = 100_000, 64, 20_000
-SLOW_GETS = 500
+KEYS, CAPACITY, CALLS, PIECE = 2000, 256, 100_000, 4000
+VALUES, VALUE_BYTES, GETS = 100_000, 64, 100_000
+FAST_PIECE, SLOW_PIECE = 2000, 100
 
 
 def zipf(count, keys, skew, seed=1):
@@ -65,6 +65,13 @@ def timed(function, keys):
     for key in keys:
         function(key)
     return (time.perf_counter_ns() - begun) / len(keys)
+
+
+def by_pieces(function, keys, piece):
+    """A measurement of the next `piece` keys, round and round.  Short, so that on a busy machine
+    most of them are not interrupted."""
+    pieces = itertools.cycle([keys[at:at + piece] for at in range(0, len(keys) - piece + 1, piece)])
+    return lambda: timed(function, next(pieces))
 
 
 def under_lock(function):
@@ -98,14 +105,14 @@ def get_or_compute(rounds, skew):
     memory = latchkey.cache(max_size=CAPACITY)(compute)
     shared = latchkey.cache(max_size=CAPACITY, backend="shared", name="bench-one")(compute)
     for function in (lru, locked, memory, shared):
-        for key in keys[:10_000]:
+        for key in keys:
             if function(key) != compute(key):
                 sys.exit("a wrong value")
     result = interleaved({
-        "lru_cache": lambda: timed(lru, keys),
-        "lru_cache, lock": lambda: timed(locked, keys),
-        "memory": lambda: timed(memory, keys),
-        "shared": lambda: timed(shared, keys),
+        "lru_cache": by_pieces(lru, keys, PIECE),
+        "lru_cache, lock": by_pieces(locked, keys, PIECE),
+        "memory": by_pieces(memory, keys, PIECE),
+        "shared": by_pieces(shared, keys, PIECE),
     }, rounds)
     ratios = {name: f.cache_info() for name, f in
               (("lru_cache", lru), ("memory", memory), ("shared", shared))}
@@ -114,7 +121,7 @@ def get_or_compute(rounds, skew):
 
 # ---- two processes -------------------------------------------------------------------------------
 
-WINDOW_NS = 100_000_000
+WINDOW_NS = 10_000_000
 
 
 def worker(cpu, skew, orders, results):
@@ -122,7 +129,7 @@ def worker(cpu, skew, orders, results):
     os.sched_setaffinity(0, {cpu})
     function = latchkey.cache(max_size=CAPACITY, backend="shared", name="bench-two")(compute)
     keys = zipf(CALLS, KEYS, skew, seed=cpu + 2)
-    pieces = [keys[i:i + 200] for i in range(0, len(keys), 200)]
+    pieces = [keys[i:i + 100] for i in range(0, len(keys), 100)]
     timed(function, keys)
     gc.disable()
     os.write(results, b"0\n")
@@ -132,14 +139,16 @@ def worker(cpu, skew, orders, results):
         if begin == 0:
             return
         calls = 0
+        now = begin
         while time.monotonic_ns() < begin:
             pass
-        while time.monotonic_ns() < begin + WINDOW_NS:
+        while now < begin + WINDOW_NS:
             for key in pieces[at]:
                 function(key)
             calls += len(pieces[at])
             at = (at + 1) % len(pieces)
-        os.write(results, f"{calls}\n".encode())
+            now = time.monotonic_ns()
+        os.write(results, f"{calls * 1000000000 // (now - begin)}\n".encode())
 
 
 def start_worker(cpu, skew):
@@ -166,10 +175,10 @@ def two_processes(rounds, skew):
     workers = [start_worker(cpu, skew) for cpu in cpus]
 
     def window(*chosen):
-        begin = time.monotonic_ns() + 2_000_000
+        begin = time.monotonic_ns() + 1_000_000
         for w in chosen:
             w[1].write(f"{begin}\n")
-        return sum(int(w[2].readline()) for w in chosen) * 1e9 / WINDOW_NS
+        return sum(int(w[2].readline()) for w in chosen)
 
     for w in workers:
         w[2].readline()
@@ -216,7 +225,6 @@ def hits(rounds, place):
     values = [draw.randbytes(VALUE_BYTES) for _ in names]
     some = draw.choices(range(VALUES), k=GETS)
     keys = [names[number] for number in some]
-    few = keys[:SLOW_GETS]
     mapping = latchkey.Cache("bench-hits", size=64 << 20)
     function = latchkey.cache(max_size=2 * VALUES, backend="shared", name="bench-function")(
         lambda number: values[number])
@@ -227,8 +235,8 @@ def hits(rounds, place):
     wrong = [n for n in some if mapping[names[n]] != values[n] or function(n) != values[n]]
     if wrong:
         sys.exit(f"{len(wrong)} wrong values")
-    peers = {"latchkey.Cache": lambda: timed(mapping.get, keys),
-             "shared function": lambda: timed(function, some)}
+    peers = {"latchkey.Cache": by_pieces(mapping.get, keys, FAST_PIECE),
+             "shared function": by_pieces(function, some, FAST_PIECE)}
     closers = []
     try:
         import diskcache
@@ -237,7 +245,7 @@ def hits(rounds, place):
         with disk.transact():
             for name, value in zip(names, values):
                 disk[name] = value
-        peers["diskcache"] = lambda: timed(disk.get, few)
+        peers["diskcache"] = by_pieces(disk.get, keys, SLOW_PIECE)
     except ImportError:
         print("diskcache is not installed (python3-diskcache)", file=sys.stderr)
     started = start_redis(place)
@@ -247,7 +255,7 @@ def hits(rounds, place):
         for name, value in zip(names, values):
             pipe.set(name, value)
         pipe.execute()
-        peers["redis"] = lambda: timed(client.get, few)
+        peers["redis"] = by_pieces(client.get, keys, SLOW_PIECE)
     else:
         print("redis is not installed (python3-redis, redis-server)", file=sys.stderr)
     try:
@@ -299,12 +307,33 @@ def report(calls, ratios, scale, hit):
     return lines
 
 
+def markdown(load, rounds, calls, scale, hit):
+    """The table of docs/PYTHON.md."""
+    base, locked = calls["lru_cache"], calls["lru_cache, lock"]
+    rows = [("`functools.lru_cache`", base, 1), ("`lru_cache` under a `threading.Lock`", locked, 1),
+            ("`latchkey.cache`, memory", calls["memory"], 1),
+            ("`latchkey.cache`, shared", calls["shared"], 1)]
+    lines = [f"{os.cpu_count()} CPUs, Python {sys.version.split()[0]}, load average {load:.2f}, "
+             f"medians of {rounds} rounds.", "",
+             "| get-or-compute | ns a call | beside lru_cache |", "|---|---|---|"]
+    lines += [f"| {name} | {ns:.0f} | {ns / base:.2f} |" for name, ns, _ in rows]
+    if scale is not None:
+        lines += [f"| the same, two processes at once | {2e9 / scale['two']:.0f} each | "
+                  f"{scale['two'] / scale['one']:.2f} x the calls of one |"]
+    lines += ["", f"| hit, {VALUES:,} values of {VALUE_BYTES} bytes | ns a call | "
+              "beside latchkey.Cache |", "|---|---|---|"]
+    lines += [f"| {name} | {ns:.0f} | {ns / hit['latchkey.Cache']:.1f} |"
+              for name, ns in hit.items()]
+    return "\n".join(lines)
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=151)
     parser.add_argument("--skew", type=float, default=0.99)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     load = os.getloadavg()[0]
     place = tempfile.mkdtemp(prefix="lk-bench-", dir="/dev/shm")
@@ -322,6 +351,8 @@ def main():
         print(json.dumps({"load": load, "calls_ns": calls, "hit_ratios": ratios,
                           "calls_per_second": scale, "hits_ns": hit,
                           "holds": all(holds is not False for _, holds in lines)}))
+    elif options.markdown:
+        print(markdown(load, options.rounds, calls, scale, hit))
     else:
         print(f"machine: {os.cpu_count()} CPUs, Python {sys.version.split()[0]}, load average at "
               f"the start {load:.2f}; medians of {options.rounds} rounds, skew {options.skew}")

@@ -55,7 +55,8 @@ class Examples(lkpy.PythonTest):
         out, errors = program.communicate(timeout=120 * lkpy.SCALE)
         self.assertEqual((program.returncode, errors), (0, ""), out)
         self.assertRegex(out, r"^\d+ pages served by 4 workers, 3 killed and replaced; "
-                              r"rendered 2\d times; \d+ connections lost .*, 0 wrong; cache sound\n$")
+                              r"rendered 2\d times; \d+ connections lost .*, 0 wrong; "
+                              r"cache sound\n$")
 
 
 if __name__ == "__main__":

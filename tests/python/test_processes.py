@@ -235,7 +235,9 @@ class Signals(lkpy.PythonTest):
         @latchkey.cache(backend="shared")
         def function():
             if cache.incr("calls") == 1:
-                time.sleep(60)
+                # A signal just before a long sleep would be noticed at its end only.
+                for _ in range(6000):
+                    time.sleep(0.01)
             return 5
 
         def leads():
@@ -282,6 +284,7 @@ class Signals(lkpy.PythonTest):
         """A process is stopped inside a change: writers wait, and can be interrupted; reads go on;
         other threads run."""
         cache = latchkey.Cache(size=1 << 20, shards=1)
+        told = latchkey.Cache()
         cache["k"] = 1
         big = b"x" * 200000
 
@@ -292,6 +295,7 @@ class Signals(lkpy.PythonTest):
         def wants():
             signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
+                told["wants"] = 1
                 while True:
                     cache["other"] = 1
             except KeyboardInterrupt:
@@ -308,6 +312,7 @@ class Signals(lkpy.PythonTest):
         self.assertEqual(cache.stats()["shards_locked"], 1)
         self.assertEqual(cache["k"], 1)
         pid = self.fork(wants)
+        self.eventually(lambda: "wants" in told)
         time.sleep(0.1)
         os.kill(pid, signal.SIGINT)
         self.join(pid, seconds=3)

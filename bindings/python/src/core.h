@@ -23,6 +23,18 @@
 #define LKP_END() }
 #endif
 
+/* A new reference to what `dict` has for `key`, or NULL, perhaps with an exception. */
+static inline PyObject *lkp_dict_get(PyObject *dict, PyObject *key)
+{
+    PyObject *value = NULL;
+#if PY_VERSION_HEX >= 0x030d0000
+    (void)PyDict_GetItemRef(dict, key, &value);
+#else
+    value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+#endif
+    return value;
+}
+
 struct lkp_state {
     PyTypeObject *memory_type, *shared_type, *cache_type, *lease_type, *info_type;
     PyObject *encoders; /* type -> (name as bytes, encode) */
@@ -41,8 +53,8 @@ PyObject *lkp_raise(int rc, bool opening);
 /* ---- arguments ------------------------------------------------------------------------------- */
 
 /* Sort out the arguments of a METH_FASTCALL | METH_KEYWORDS method: out[i] belongs to names[i],
- * NULL if it was not given.  The first `positional` may come by position, the first `required` must be
- * there.  names ends with NULL.  Returns 0 or -1 with an exception. */
+ * NULL if it was not given.  The first `positional` may come by position, the first `required` must
+ * be there.  names ends with NULL.  Returns 0 or -1 with an exception. */
 int lkp_arguments(const char *method, const char *const *names, int positional, int required,
                   PyObject *const *args, Py_ssize_t count, PyObject *keywords, PyObject **out);
 

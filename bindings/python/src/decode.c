@@ -139,11 +139,10 @@ static PyObject *decode_registered(struct reader *r, int depth)
     if (bytes == NULL)
         return NULL;
     PyObject *name = PyBytes_FromStringAndSize(bytes, (Py_ssize_t)size);
-    PyObject *decode = name != NULL ? PyDict_GetItemWithError(r->state->decoders, name) : NULL;
+    PyObject *decode = name != NULL ? lkp_dict_get(r->state->decoders, name) : NULL;
     Py_XDECREF(name);
     if (decode == NULL)
         return PyErr_Occurred() ? NULL : damaged(r);
-    Py_INCREF(decode);
     PyObject *plain = decode_one(r, depth + 1);
     PyObject *object = plain != NULL ? PyObject_CallOneArg(decode, plain) : NULL;
     Py_XDECREF(plain);

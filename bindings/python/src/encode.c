@@ -150,22 +150,22 @@ static enum lkp_result put_dict(struct lkp_state *state, struct lkp_writer *w, P
 static enum lkp_result put_registered(struct lkp_state *state, struct lkp_writer *w,
                                       PyObject *object, bool key, int depth)
 {
-    PyObject *entry = PyDict_GetItemWithError(state->encoders, (PyObject *)Py_TYPE(object));
+    PyObject *entry = lkp_dict_get(state->encoders, (PyObject *)Py_TYPE(object));
     if (entry == NULL) {
         w->unknown = Py_TYPE(object);
         return PyErr_Occurred() ? LKP_FAILED : LKP_UNKNOWN;
     }
     PyObject *name = PyTuple_GET_ITEM(entry, 0);
+    PyObject *plain = NULL;
     enum lkp_result rc = put_sized(w, 'u', PyBytes_AS_STRING(name), (size_t)PyBytes_GET_SIZE(name));
-    if (rc != LKP_OK)
-        return rc;
-    PyObject *plain = PyObject_CallOneArg(PyTuple_GET_ITEM(entry, 1), object);
-    if (plain == NULL)
-        return LKP_FAILED;
-    rc = lkp_encode(state, w, plain, key, depth + 1);
+    if (rc == LKP_OK) {
+        plain = PyObject_CallOneArg(PyTuple_GET_ITEM(entry, 1), object);
+        rc = plain != NULL ? lkp_encode(state, w, plain, key, depth + 1) : LKP_FAILED;
+    }
     if (rc == LKP_UNKNOWN && w->unknown == Py_TYPE(plain))
         w->unknown = Py_TYPE(object); /* the one that the caller knows */
-    Py_DECREF(plain);
+    Py_XDECREF(plain);
+    Py_DECREF(entry);
     return rc;
 }
 

@@ -11,6 +11,7 @@
 #include "latchkey/level.h"
 #include "latchkey/mutex.h"
 #include "latchkey/once.h"
+#include "latchkey/order.h"
 #include "latchkey/rmutex.h"
 #include "latchkey/robust.h"
 #include "latchkey/rwlock.h"

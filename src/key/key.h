@@ -63,6 +63,8 @@ extern __thread struct lk_key_ *lki_key_mine __attribute__((tls_model("initial-e
 /* Made and entered in the process's list at a thread's first take (thread.c). */
 struct lk_key_ *lki_key_first(void);
 void lki_key_each(void (*fn)(struct lk_key_ *k, void *arg), void *arg);
+/* The same from a signal handler; false if the list is being changed. */
+bool lki_key_try_each(void (*fn)(struct lk_key_ *k, void *arg), void *arg);
 void lki_key_enlist(struct lk_key_ *k);
 
 /* Name both places and stop; EDEADLK if lk_key_on_stop()'s function returns. */

@@ -96,10 +96,23 @@ struct lk_key_ *lki_key_first(void)
     return &own;
 }
 
-void lki_key_each(void (*fn)(struct lk_key_ *k, void *arg), void *arg)
+static void each(void (*fn)(struct lk_key_ *k, void *arg), void *arg)
 {
-    lk_mutex_lock(&list_lock);
     for (struct lk_key_ *k = list.next_; k != &list; k = k->next_)
         fn(k, arg);
     lk_mutex_unlock(&list_lock);
+}
+
+void lki_key_each(void (*fn)(struct lk_key_ *k, void *arg), void *arg)
+{
+    lk_mutex_lock(&list_lock);
+    each(fn, arg);
+}
+
+bool lki_key_try_each(void (*fn)(struct lk_key_ *k, void *arg), void *arg)
+{
+    if (lk_mutex_trylock(&list_lock) != 0)
+        return false;
+    each(fn, arg);
+    return true;
 }

@@ -1,6 +1,6 @@
-/* key_seam.h - what src/key stands on, for the models of it: locks that are as simple as locks can be
- * (0 free, HELD, CROWDED: somebody sleeps), because the shipped ones have models of their own; keys;
- * no robust locks. */
+/* key_seam.h - what src/key stands on, for the models of it: locks that are as simple as locks can
+ * be (0 free, HELD, CROWDED: somebody sleeps), because the shipped ones have models of their own;
+ * keys; no robust locks. */
 #ifndef MODEL_KEY_SEAM_H
 #define MODEL_KEY_SEAM_H
 
@@ -45,8 +45,8 @@ void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)
         (void)lk_check_futex_wake(&m->word_, 1);
 }
 
-/* The reader-writer lock: readers counted in the low half, WRITER; sleepers are woken by every unlock.
- * Readers enter past writers that wait. */
+/* The reader-writer lock: readers counted in the low half, WRITER; sleepers are woken by every
+ * unlock. Readers enter past writers that wait. */
 int lk_rwlock_tryrdlock(lk_rwlock *l)
 {
     uint64_t seen = __atomic_load_n(&l->state_, __ATOMIC_RELAXED);
@@ -124,7 +124,8 @@ void lk_rwlock_downgrade(lk_rwlock *l)
     wake_all(l);
 }
 
-/* ---- no robust locks, no time ------------------------------------------------------------------- */
+/* ---- no robust locks, no time
+ * ------------------------------------------------------------------- */
 
 #define NO_ROBUST(name, type)                                                                      \
     int name(type *l)                                                                              \
@@ -170,7 +171,8 @@ const char *lk_strerror(int rc)
     return "";
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------- */
+/* ---- keys
+ * ---------------------------------------------------------------------------------------- */
 
 static struct lk_key_ keys[8];
 

@@ -168,7 +168,7 @@ struct bench_limit {
     char unit[16];
 };
 
-#define BENCH_LIMITS_MAX 16u
+#define BENCH_LIMITS_MAX 24u
 
 struct bench_limits {
     size_t n;

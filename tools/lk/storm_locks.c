@@ -41,7 +41,7 @@ struct stage {
     lk_rseqlock seq;
     uint64_t state[WORDS], guarded[WORDS];
     uint64_t payload[WORDS], copy[WORDS];
-    _Atomic uint64_t violations, hangs, told, errors;
+    _Atomic uint64_t violations, hangs, late, told, errors;
     struct worker worker[WORKERS_MAX];
 };
 
@@ -70,12 +70,16 @@ static struct timespec hang_limit(void)
     return (struct timespec){(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
 }
 
-/* 0, EOWNERDEAD, or -1 after counting what it was. */
-static int judge(struct stage *s, int rc)
+/* 0, EOWNERDEAD, or -1 after counting what it was.  *patience is 0 at first: a lock that comes at
+ * the second try was late (a machine that stood still, a holder without a processor), not lost. */
+static int judge(struct stage *s, int rc, int *patience)
 {
     if (rc == 0 || rc == EOWNERDEAD)
         return rc;
-    atomic_fetch_add(rc == ETIMEDOUT ? &s->hangs : &s->errors, 1);
+    if (rc == ETIMEDOUT)
+        atomic_fetch_add((*patience)++ == 0 ? &s->late : &s->hangs, 1);
+    else
+        atomic_fetch_add(&s->errors, 1);
     return -1;
 }
 
@@ -112,9 +116,14 @@ static void repair(struct stage *s, uint64_t *words)
 
 static void under_rwlock(struct stage *s, struct worker *me, bool writes, uint64_t x)
 {
-    struct timespec limit = hang_limit();
-    int rc = judge(s, writes ? lk_rrwlock_wrlock_until(&s->lock, &limit)
-                             : lk_rrwlock_rdlock_until(&s->lock, &limit));
+    int rc, patience = 0;
+    do {
+        struct timespec limit = hang_limit();
+        rc = judge(s,
+                   writes ? lk_rrwlock_wrlock_until(&s->lock, &limit)
+                          : lk_rrwlock_rdlock_until(&s->lock, &limit),
+                   &patience);
+    } while (rc < 0 && patience == 1);
     if (rc < 0)
         return;
     atomic_store(&me->inside, writes || rc == EOWNERDEAD ? WRITING : READING);
@@ -134,8 +143,11 @@ static void under_rwlock(struct stage *s, struct worker *me, bool writes, uint64
 
 static void under_mutex(struct stage *s, struct worker *me, uint64_t x)
 {
-    struct timespec limit = hang_limit();
-    int rc = judge(s, lk_rmutex_lock_until(&s->mutex, &limit));
+    int rc, patience = 0;
+    do {
+        struct timespec limit = hang_limit();
+        rc = judge(s, lk_rmutex_lock_until(&s->mutex, &limit), &patience);
+    } while (rc < 0 && patience == 1);
     if (rc < 0)
         return;
     atomic_store(&me->inside, IN_MUTEX);
@@ -153,19 +165,30 @@ static void under_mutex(struct stage *s, struct worker *me, uint64_t x)
         atomic_fetch_add(&s->errors, 1);
 }
 
-static void in_sequence(struct stage *s, struct worker *me, bool writes, uint64_t x)
+static int begin_sequence(struct stage *s, uint64_t *words, bool writes)
 {
     const struct lk_rseqlock_mend mend = {.copy = s->copy};
-    struct timespec limit = hang_limit();
+    size_t size = sizeof s->payload;
+    int rc, patience = 0;
+    do {
+        struct timespec limit = hang_limit();
+        rc = judge(s,
+                   writes ? lk_rseqlock_write_begin(&s->seq, s->payload, size, &mend, &limit)
+                          : lk_rseqlock_read(&s->seq, words, s->payload, size, &mend, &limit),
+                   &patience);
+    } while (rc < 0 && patience == 1);
+    return rc;
+}
+
+static void in_sequence(struct stage *s, struct worker *me, bool writes, uint64_t x)
+{
     uint64_t words[WORDS];
+    if (begin_sequence(s, words, writes) != 0)
+        return;
     if (!writes) {
-        if (judge(s, lk_rseqlock_read(&s->seq, words, s->payload, sizeof words, &mend, &limit)) ==
-            0)
-            look(s, words);
+        look(s, words);
         return;
     }
-    if (judge(s, lk_rseqlock_write_begin(&s->seq, s->payload, sizeof words, &mend, &limit)) != 0)
-        return;
     atomic_store(&me->inside, IN_SEQUENCE);
     memcpy(words, s->payload, sizeof words);
     look(s, words);
@@ -328,13 +351,13 @@ static void print_json(const struct storm *storm, const struct lk_robust_counts 
     for (int i = 0; i < PLACES; i++)
         (void)json_object_set_new(dead, place_names[i], json_integer((json_int_t)storm->dead[i]));
     json_t *all =
-        json_pack("{s:I, s:i, s:f, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kills",
+        json_pack("{s:I, s:i, s:f, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kills",
                   (json_int_t)storm->done, "workers", (int)storm->workers, "seconds",
                   (double)storm->seconds_ns * 1e-9, "seed", (json_int_t)storm->seed, "dead", dead,
                   "operations", (json_int_t)operations(storm), "told", (json_int_t)s->told,
                   "sleeps", (json_int_t)counts->sleeps, "backstops", (json_int_t)counts->backstops,
-                  "hangs", (json_int_t)s->hangs, "violations", (json_int_t)s->violations, "errors",
-                  (json_int_t)s->errors);
+                  "hangs", (json_int_t)s->hangs, "late", (json_int_t)s->late, "violations",
+                  (json_int_t)s->violations, "errors", (json_int_t)s->errors);
     (void)json_dumpf(all, stdout, JSON_INDENT(2));
     (void)putchar('\n');
     json_decref(all);
@@ -352,8 +375,10 @@ static void print(const struct storm *storm, const struct lk_robust_counts *coun
                  cli_count(b, s->told));
     (void)printf("%s sleeps, %llu of them ended by the backstop timer alone\n",
                  cli_count(a, counts->sleeps), (unsigned long long)counts->backstops);
-    (void)printf("%llu hangs, %llu violations, %llu errors\n", (unsigned long long)s->hangs,
-                 (unsigned long long)s->violations, (unsigned long long)s->errors);
+    (void)printf(
+        "%llu hangs (%llu locks came after more than %d s), %llu violations, %llu errors\n",
+        (unsigned long long)s->hangs, (unsigned long long)s->late, HANG_S,
+        (unsigned long long)s->violations, (unsigned long long)s->errors);
 }
 
 enum { O_KILLS = 'k', O_SECONDS = 's', O_WORKERS = 'w', O_JSON = 'j', O_QUIET = 'q', O_HELP = 'h' };

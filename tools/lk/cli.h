@@ -21,7 +21,7 @@ enum cli_exit {
 /* A command: argv[0] is its own name.  Returns an exit code. */
 typedef int cli_command_fn(int argc, char **argv);
 cli_command_fn cmd_cache, cmd_top, cmd_verify, cmd_repair, cmd_bench, cmd_storm, cmd_check;
-cli_command_fn cmd_completion, cmd_db;
+cli_command_fn cmd_completion, cmd_db, cmd_order;
 
 /* What stands after "lk" in messages: main() sets the command, "cache" adds its action. */
 void cli_set_name(const char *name);

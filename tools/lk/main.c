@@ -13,6 +13,7 @@ static const struct command {
     {"verify", cmd_verify}, {"repair", cmd_repair},
     {"bench", cmd_bench},   {"storm", cmd_storm},
     {"check", cmd_check},   {"completion", cmd_completion},
+    {"order", cmd_order},
     {"db", cmd_db},
 };
 
@@ -30,6 +31,7 @@ static const char help[] =
     "  storm DIR           kill workers at random moments, compare every value served\n"
     "  check FILE.c...     model-check a C11 program: every execution, each once\n"
     "  db ACTION STORE     ordered trees on LMDB, PostgreSQL or in memory\n"
+    "  order ACTION FILE.. merge, draw or turn into C the lock orders that processes learned\n"
     "  completion SHELL    completion script for bash or zsh\n"
     "\n"
     "  -h, --help          this text; lk COMMAND --help for a command's own\n"

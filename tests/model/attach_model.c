@@ -6,9 +6,8 @@
  * Sources: @life src/life/attach.c
  * Run: --deaths 0 -DSLOTS=1 -DWATCH=1
  * Run: --deaths 2 -DSLOTS=1 -DWATCH=0
- * Pending: --deaths 2 -DSLOTS=1 -DWATCH=1
- * Pending: --deaths 1 -DSLOTS=2 -DWATCH=1
- * Run: --deaths 1 -DSLOTS=2 -DWATCH=0
+ * Run: --deaths 2 -DSLOTS=1 -DWATCH=1
+ * Run: --deaths 1 -DSLOTS=2 -DWATCH=1
  */
 #include <assert.h>
 #include <pthread.h>

@@ -116,10 +116,10 @@ static bool merge_file(struct graph *g, const char *path)
     json_array_foreach(classes, i, one)
     {
         const char *name, *here;
-        if (json_unpack(one, "{s:s, s:s}", "name", &name, "here", &here) == 0)
-            (void)class_number(g, name, here);
-        else
+        if (json_unpack(one, "{s:s, s:s}", "name", &name, "here", &here) != 0)
             sound = false;
+        else if (strcmp(name, "unnamed") != 0) /* that one is always there */
+            (void)class_number(g, name, here);
     }
     json_array_foreach(edges, i, one)
     {

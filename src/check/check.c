@@ -20,7 +20,7 @@
 void count_reset(void)
 {
     lkc->complete = lkc->blocked = lkc->runs = lkc->inconsistent = lkc->failing = 0;
-    lkc->walked = 0;
+    lkc->walked = lkc->descents = 0;
     lkc->weight_sum = 0;
     lkc->bounded = false;
 }
@@ -64,7 +64,8 @@ static void stop_after_error(void)
 static void stop_at_bounds(void)
 {
     const struct lk_check_options *o = &lkc->opt;
-    if (o->max_executions != 0 && lkc->runs >= o->max_executions)
+    bool more = lkc->nwork > 0 || o->random_only;
+    if (o->max_executions != 0 && lkc->runs >= o->max_executions && more)
         lkc->stop = lkc->bounded = true;
     if (lkc->runs % 64 == 0 && o->max_ns != 0 && lkc_now_ns() - lkc->begun_ns >= o->max_ns)
         lkc->stop = lkc->bounded = true;
@@ -156,7 +157,7 @@ static void fill(struct lk_check_report *rep)
     if (!lkc->opt.random_only)
         rep->wasted = lkc->runs - lkc->complete - lkc->blocked - lkc->failing;
     rep->walked = lkc->walked;
-    rep->estimate = lkc->walked != 0 ? lkc->weight_sum / (double)lkc->walked : 0;
+    rep->estimate = lkc->descents != 0 ? lkc->weight_sum / (double)lkc->descents : 0;
     rep->bounded = lkc->bounded;
     rep->by_walk = lkc->by_walk;
     rep->seconds = (double)(lkc_now_ns() - lkc->begun_ns) / 1e9;

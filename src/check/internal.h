@@ -507,7 +507,7 @@ struct checker {
     bool stop;
     uint32_t errors_in_run;
     /* counts */
-    uint64_t complete, blocked, runs, inconsistent, failing, walked;
+    uint64_t complete, blocked, runs, inconsistent, failing, walked, descents;
     double weight_sum;
     bool bounded, by_walk;
     uint64_t begun_ns, progress_ns, first_error_ns, first_error_runs;

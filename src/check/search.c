@@ -109,6 +109,7 @@ static void walk(void)
 {
     bool possible = true;
     root();
+    lkc->descents++;
     lkc->weight = 1;
     for (;;) {
         if (possible)
@@ -120,9 +121,9 @@ static void walk(void)
             lkc->hop = NULL;
             lkc->branches = 0;
             possible = settle(s);
-            if (lkc->branches != 0)
-                lkc->weight *= lkc->branches + 1;
-        } while (possible && lkc->hop != NULL);
+            lkc->weight *= lkc->branches + 1;
+            lkc->branches = 0;
+        } while (lkc->hop != NULL);
     }
     if (lkc->hop != NULL)
         snapshot_free(lkc->hop);

@@ -268,10 +268,12 @@ static bool value_fits(int letter, const char *value)
         return false;
     case 'n':
     case 's':
+        return cli_parse_count("a count", value, 0, UINT64_MAX, &n);
     case OPT_LOOPS:
+        return cli_parse_count("--loops", value, 1, UINT32_MAX, &n);
     case OPT_DEATHS:
     case OPT_WALKS:
-        return cli_parse_count("a count", value, 0, UINT64_MAX, &n);
+        return cli_parse_count("a count", value, 0, UINT32_MAX, &n);
     case 't':
         return cli_parse_time("--time", value, &n);
     default:

@@ -1,0 +1,51 @@
+#!/bin/sh
+# What lk check cannot do, it says in one line, with exit code 2.  usage: usage_test.sh LK
+lk=$1
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+echo 'int main(void) { return 0; }' > "$work/good.c"
+echo 'int main(void) { return x; }' > "$work/bad.c"
+echo 'void f(void); int main(void) { f(); return 0; }' > "$work/missing.c"
+
+# refused WORDS... -- what lk check is given
+refused() {
+    "$lk" check --quiet "$@" > "$work/out" 2> "$work/err"
+    code=$?
+    if [ $code -eq 2 ] && [ -s "$work/err" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL lk check $*: result $code, $(head -3 "$work/err")"
+    fi
+}
+
+cd "$work" || exit 1
+refused
+refused nosuch.c
+refused bad.c
+refused missing.c
+refused good.o
+refused --bogus good.c
+refused --model arm good.c
+refused --time abc good.c
+refused --time -1 good.c
+refused --time 0 good.c
+refused --deaths x good.c
+refused --deaths -1 good.c
+refused --deaths 4294967296 good.c
+refused --loops 0 good.c
+refused --executions 1e9 good.c
+refused --executions 99999999999999999999 good.c
+refused --replay /nonexistent good.c
+refused --replay good.c good.c
+refused --cc nosuchcompiler good.c
+refused --save /nonexistent/program good.c
+refused good.c -- --no-such-flag
+if "$lk" check --quiet --executions 1 good.c > out && grep -q 'no error in any execution' out; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1)) && echo "FAIL a bound that is just reached"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -6,8 +6,8 @@
  * Mended: --deaths 1 */
 #include "specimen.h"
 
-static atomic_int seq;          /* broken: odd while the data are written; mended: which copy is good */
-static atomic_int copy_[2][2];  /* mended: two copies, the good one is never written */
+static atomic_int seq; /* broken: odd while the data are written; mended: which copy is good */
+static atomic_int copy_[2][2]; /* mended: two copies, the good one is never written */
 
 static void *writer(void *arg)
 {

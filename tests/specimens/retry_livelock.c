@@ -20,8 +20,8 @@ static const uint8_t wanted[MEMBERS][2] = {{0, 1}, {1, 2}, {2, 0}};
 struct state {
     uint8_t owner[LOCKS];
     struct {
-        uint8_t first; /* which of its two it takes first */
-        uint8_t held;  /* how many it has */
+        uint8_t first;  /* which of its two it takes first */
+        uint8_t held;   /* how many it has */
         uint8_t failed; /* it found the next one taken, and has not released yet */
         uint8_t done;
     } member[MEMBERS];

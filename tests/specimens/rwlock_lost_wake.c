@@ -33,9 +33,12 @@ static void *late_reader(void *arg)
 static void *process(void *arg)
 {
     switch ((long)arg) {
-    case 0: return readers(arg);
-    case 1: return writers(arg);
-    default: return late_reader(arg);
+    case 0:
+        return readers(arg);
+    case 1:
+        return writers(arg);
+    default:
+        return late_reader(arg);
     }
 }
 

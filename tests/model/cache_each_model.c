@@ -1,5 +1,5 @@
-/* An iteration beside a writer that overwrites: the entry, which is there throughout, is shown once,
- * whole, with the old value or a new one.
+/* An iteration beside a writer that overwrites: the entry, which is there throughout, is shown
+ * once, whole, with the old value or a new one.
  *
  * Sources: @cache src/cache/each.c
  * Run: --deaths 0

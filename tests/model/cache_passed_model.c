@@ -8,7 +8,8 @@
 #define CAPACITY_ENTRIES 12
 #include "tiny_cache.h"
 
-static uint64_t keys[LKI_BUCKET_SLOTS + 2]; /* all of one bucket; the last is stored by the writer */
+static uint64_t keys[LKI_BUCKET_SLOTS + 2]; /* all of one bucket; the last is stored by the
+                                               writer */
 
 static void find_keys(void)
 {

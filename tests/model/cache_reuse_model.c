@@ -1,6 +1,6 @@
-/* The granules of an entry come into the middle of a larger one, whose value has, where the old entry's
- * header was, a copy of that header.  A reader that began with the old slot word gets the old value
- * or a miss: only the slot word tells, and it does.
+/* The granules of an entry come into the middle of a larger one, whose value has, where the old
+ * entry's header was, a copy of that header.  A reader that began with the old slot word gets the
+ * old value or a miss: only the slot word tells, and it does.
  *
  * Sources: @cache
  * Run: --deaths 0

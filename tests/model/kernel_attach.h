@@ -1,5 +1,5 @@
-/* kernel_attach.h - what src/life/attach.c asks of the kernel: its token's page mapped once more, and
- * record locks.  SLOTS is how many slots there are. */
+/* kernel_attach.h - what src/life/attach.c asks of the kernel: its token's page mapped once more,
+ * and record locks.  SLOTS is how many slots there are. */
 #ifndef MODEL_KERNEL_ATTACH_H
 #define MODEL_KERNEL_ATTACH_H
 

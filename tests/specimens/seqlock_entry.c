@@ -1,7 +1,8 @@
 /* FAILURES.md 2, seqlock_entry: the odd count is a release store, which orders what comes before it and
  * not the data behind it.  Mended: a release fence after the odd count; it pairs with the reader's
  * acquire fence, so who saw any new data sees the odd count too.
- * Shipped: src/cache/entry.c [entry.5], tests/mutants/cache.entry_5_no_fence.patch
+ * Shipped: src/lock/seqlock.c, tests/mutants/lock.seqlock_4_no_fence.patch; src/cache/entry.c,
+ * tests/mutants/cache.entry_5_no_fence.patch
  * Broken: --deaths 0 finds assert
  * Mended: --deaths 0 */
 #include "specimen.h"

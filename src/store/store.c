@@ -13,6 +13,9 @@ static const struct lk_store_ops *const stores[] = {
 #ifdef LK_HAVE_LMDB
     &lki_store_lmdb,
 #endif
+#ifdef LK_HAVE_POSTGRESQL
+    &lki_store_postgresql,
+#endif
 };
 
 int lk_store_open(lk_store *store, const char *url, const struct lk_store_options *options)

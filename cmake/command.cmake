@@ -19,6 +19,11 @@ include(CheckLanguage)
 check_language(CXX)
 if(CMAKE_CXX_COMPILER AND NOT LATCHKEY_INSTRUMENTED)
     enable_language(CXX)
+    # std::scoped_lock for lk bench keys, in the same way.
+    add_library(lk_bench_std MODULE tools/lk/bench_keys_std.cpp)
+    set_target_properties(lk_bench_std PROPERTIES PREFIX "" OUTPUT_NAME lk-bench-std
+                          CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+    target_compile_options(lk_bench_std PRIVATE -O2)
     find_package(TBB QUIET CONFIG)
     if(TARGET TBB::tbb)
         add_library(lk_bench_tbb MODULE tools/lk/bench_locks_tbb.cpp)

@@ -18,6 +18,7 @@ static const char help[] =
     "       lk bench repair  [--entries N] [--shards N] [--rounds N] [--kills N]\n"
     "       lk bench collide [--rounds N]\n"
     "       lk bench memory  [--value BYTES] [--shards N]\n"
+    "       lk bench keys    [--rounds N] [--window TIME]\n"
     "       lk bench locks   [--threads N] [--rounds N] [--window TIME]\n"
     "\n"
     "  peers    latchkey, a plain hash table, LMDB, Redis, memcached, APCu side by side\n"
@@ -27,6 +28,7 @@ static const char help[] =
     "  repair   time to rebuild a whole cache; wait of the next writer after a kill\n"
     "  collide  16,384 keys that collide under hashes without a key, beside random keys\n"
     "  memory   bytes per entry, all in\n"
+    "  keys     sets of locks beside std::scoped_lock and sorted pthread mutexes; philosophers\n"
     "  locks    mutex, rwlocks, seqlock beside glibc, oneTBB, Concurrency Kit (windows a tenth as long)\n"
     "\n"
     "  --check  exit 1 if one of the printed limits does not hold\n"
@@ -69,6 +71,7 @@ static const struct measurement {
     {"replay", bench_replay, "oSP", true},   {"repair", bench_repair, "evzSrk", false},
     {"collide", bench_collide, "r", false},  {"memory", bench_memory, "vS", false},
     {"locks", bench_locks, "trw", false},
+    {"keys", bench_keys, "rw", false},
 };
 
 #define N_MEASUREMENTS (sizeof measurements / sizeof measurements[0])
@@ -179,7 +182,7 @@ int cmd_bench(int argc, char **argv)
     const char *names[N_MEASUREMENTS];
     if (argc < 2)
         return cli_usage(
-            "what to measure: peers, scale, get, set, replay, repair, collide, memory, locks");
+            "what to measure: peers, scale, get, set, replay, repair, collide, memory, locks, keys");
     if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)
         return cli_help(help);
     for (size_t i = 0; i < N_MEASUREMENTS; i++) {

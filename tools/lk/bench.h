@@ -28,7 +28,7 @@ struct bench_options {
 
 typedef int bench_run_fn(const struct bench_options *o);
 bench_run_fn bench_get, bench_set, bench_peers, bench_replay, bench_repair, bench_collide;
-bench_run_fn bench_memory, bench_scale, bench_locks;
+bench_run_fn bench_memory, bench_scale, bench_locks, bench_keys;
 
 /* ---- the workload (bench_load.c) ----------------------------------------------------------- */
 

@@ -1,0 +1,288 @@
+/* bench_keys.c - lk bench keys: sets of locks beside std::scoped_lock and sorted pthread mutexes, the
+ * cost of the key and of the order graph, and the dining philosophers; all in one run, in turn. */
+#include <dlfcn.h>
+#include <limits.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "bench_keys_ours.h"
+#include "cli.h"
+
+enum { SIZES = 5, PEERS = 5, PARTS = 4, TABLES = 2 };
+static const unsigned sizes[SIZES] = {1, 2, 4, 8, KEYS_MOST};
+static const unsigned tables[TABLES] = {5, 50};
+static const char *const part_names[PARTS] = {"nothing", "key take + give", "order graph off",
+                                              "order graph on"};
+static keys_fn *const parts[PARTS] = {keys_nothing, keys_take_and_give, keys_order_off,
+                                      keys_order_on};
+
+struct keys {
+    const struct keys_peer *peer[PEERS];
+    size_t n;
+    uint64_t window_ns;
+    struct bench_series set_ns[PEERS][SIZES][2]; /* [1]: two threads */
+    struct bench_series meals[PEERS][TABLES];    /* a second */
+    struct bench_series worst[PEERS][TABLES];    /* share of the mean */
+    struct bench_series part_ns[PARTS];
+};
+
+static void add_peers(struct keys *k, const struct keys_peer *peers)
+{
+    for (; peers != NULL && peers->name != NULL && k->n < PEERS; peers++)
+        k->peer[k->n++] = peers;
+}
+
+/* The C++ peers, from the library beside this program, or NULL. */
+static const struct keys_peer *std_peers(void)
+{
+    char path[PATH_MAX + 32];
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
+    if (n <= 0)
+        return NULL;
+    path[n] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return NULL;
+    strcpy(slash + 1, "lk-bench-std.so");
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    return library != NULL ? dlsym(library, "keys_peers_std") : NULL;
+}
+
+/* ---- one window ---------------------------------------------------------------------------- */
+
+struct job {
+    keys_fn *fn;
+    struct keys_thread *thread;
+    int cpu;
+    pthread_barrier_t *start;
+};
+
+static void *work(void *arg)
+{
+    struct job *j = arg;
+    bench_pin(j->cpu);
+    (void)pthread_barrier_wait(j->start);
+    j->fn(j->thread);
+    return NULL;
+}
+
+/* Run fn in n threads for a window.  Returns its length. */
+static double run(keys_fn *fn, struct keys_thread *threads, unsigned n, bool pinned,
+                  uint64_t window_ns)
+{
+    static uint32_t stop;
+    pthread_t id[KEYS_SEATS];
+    struct job job[KEYS_SEATS];
+    pthread_barrier_t start;
+    struct timespec nap = {.tv_sec = (time_t)(window_ns / 1000000000u),
+                           .tv_nsec = (long)(window_ns % 1000000000u)};
+    struct timespec begun, ended;
+    __atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
+    (void)pthread_barrier_init(&start, NULL, n + 1);
+    for (unsigned i = 0; i < n; i++) {
+        threads[i].stop = &stop;
+        job[i] = (struct job){fn, &threads[i], pinned ? bench_cpu(i % bench_cpus()) : -1, &start};
+        (void)pthread_create(&id[i], NULL, work, &job[i]);
+    }
+    (void)pthread_barrier_wait(&start);
+    (void)clock_gettime(CLOCK_MONOTONIC, &begun);
+    (void)nanosleep(&nap, NULL);
+    __atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
+    (void)clock_gettime(CLOCK_MONOTONIC, &ended);
+    for (unsigned i = 0; i < n; i++)
+        (void)pthread_join(id[i], NULL);
+    (void)pthread_barrier_destroy(&start);
+    return (double)(ended.tv_sec - begun.tv_sec) * 1e9 + (double)(ended.tv_nsec - begun.tv_nsec);
+}
+
+/* Nanoseconds of each of `n` threads for one. */
+static double each_ns(keys_fn *fn, unsigned k, unsigned n, uint64_t window_ns)
+{
+    struct keys_thread threads[2];
+    memset(threads, 0, sizeof threads);
+    threads[0].k = threads[1].k = k;
+    double ns = run(fn, threads, n, true, window_ns);
+    return ns / fmax(1, (double)(threads[0].done + threads[1].done));
+}
+
+static void dine(struct keys *k, size_t p, size_t t)
+{
+    static struct keys_thread threads[KEYS_SEATS];
+    memset(threads, 0, sizeof threads);
+    for (unsigned i = 0; i < tables[t]; i++) {
+        threads[i].seat = i;
+        threads[i].seats = tables[t];
+    }
+    /* Long enough for the scheduler to go round the table. */
+    uint64_t window_ns = (tables[t] > 10 ? 100 : 20) * k->window_ns, sum = 0, least = UINT64_MAX;
+    double ns = run(k->peer[p]->dines, threads, tables[t], false, window_ns);
+    for (unsigned i = 0; i < tables[t]; i++) {
+        sum += threads[i].done;
+        least = threads[i].done < least ? threads[i].done : least;
+    }
+    bench_add(&k->meals[p][t], (double)sum / ns * 1e9);
+    bench_add(&k->worst[p][t], (double)least * tables[t] / fmax(1, (double)sum));
+}
+
+static int measure(struct keys *k, const struct bench_options *o)
+{
+    for (uint64_t round = 0; round < o->rounds; round++) {
+        for (size_t s = 0; s < SIZES; s++)
+            for (size_t p = 0; p < k->n; p++)
+                for (unsigned n = 1; k->peer[p]->sets != NULL && n <= 2; n++)
+                    bench_add(&k->set_ns[p][s][n - 1],
+                              each_ns(k->peer[p]->sets, sizes[s], n, k->window_ns));
+        for (size_t i = 0; i < PARTS; i++)
+            bench_add(&k->part_ns[i], each_ns(parts[i], 0, 1, k->window_ns));
+        for (size_t t = 0; t < TABLES && round % 6 == 0; t++)
+            for (size_t p = 0; p < k->n; p++)
+                if (k->peer[p]->dines != NULL)
+                    dine(k, p, t);
+        if (cli_stop)
+            return CLI_STOPPED;
+    }
+    return CLI_OK;
+}
+
+/* ---- judging and printing ------------------------------------------------------------------ */
+
+static long place(const struct keys *k, const char *name)
+{
+    for (size_t p = 0; p < k->n; p++)
+        if (strcmp(k->peer[p]->name, name) == 0)
+            return (long)p;
+    return -1;
+}
+
+/* The worst ratio over the sizes. */
+static double worst_ratio(const struct keys *k, const char *ours, const char *theirs, unsigned n)
+{
+    long a = place(k, ours), b = place(k, theirs);
+    double worst = 0;
+    for (size_t s = 0; s < SIZES && a >= 0 && b >= 0; s++)
+        worst = fmax(worst, bench_median(&k->set_ns[a][s][n]) / bench_median(&k->set_ns[b][s][n]));
+    return worst;
+}
+
+static void judge(const struct keys *k, struct bench_limits *l)
+{
+    static const char *const threads[2] = {"one thread", "two threads"};
+    char text[96];
+    for (unsigned n = 0; n < 2; n++) {
+        snprintf(text, sizeof text, "%s: ad hoc set / std::scoped_lock, worst K", threads[n]);
+        if (place(k, "std::scoped_lock") >= 0)
+            bench_limit_at_most(l, text, 1, "x",
+                                worst_ratio(k, "ad hoc set", "std::scoped_lock", n));
+        snprintf(text, sizeof text, "%s: ad hoc set / sorted pthread, worst K", threads[n]);
+        bench_limit_at_most(l, text, 0.8, "x", worst_ratio(k, "ad hoc set", "sorted pthread", n));
+        snprintf(text, sizeof text, "%s: built set / std::scoped_lock, worst K", threads[n]);
+        if (place(k, "std::scoped_lock") >= 0)
+            bench_limit_at_most(l, text, 0.75, "x",
+                                worst_ratio(k, "built set", "std::scoped_lock", n));
+    }
+    bench_limit_at_most(l, "key take + give, more than nothing", 2, "ns",
+                        bench_median(&k->part_ns[1]) - bench_median(&k->part_ns[0]));
+    bench_limit_at_most(l, "order graph on, more than off, a lock", 1.5, "ns",
+                        bench_median(&k->part_ns[3]) - bench_median(&k->part_ns[2]));
+    for (size_t t = 0; t < TABLES; t++) {
+        for (size_t p = 0; p < k->n; p++) {
+            if (k->peer[p]->dines == NULL || p == 0)
+                continue;
+            snprintf(text, sizeof text, "%u philosophers: ours / %s", tables[t], k->peer[p]->name);
+            bench_limit_at_least(l, text, 1, "x",
+                                 bench_median(&k->meals[0][t]) / bench_median(&k->meals[p][t]));
+        }
+        snprintf(text, sizeof text, "%u philosophers: the worst one's share of the mean",
+                 tables[t]);
+        bench_limit_at_least(l, text, 0.5, "x", bench_median(&k->worst[0][t]));
+    }
+}
+
+static void print(const struct keys *k)
+{
+    printf("\nlock and unlock a set of K, ns: one thread / two threads on the same locks\n%-18s",
+           "");
+    for (size_t s = 0; s < SIZES; s++)
+        printf("       K = %-8u", sizes[s]);
+    printf("\n");
+    for (size_t p = 0; p < k->n; p++) {
+        if (k->peer[p]->sets == NULL)
+            continue;
+        printf("%-18s", k->peer[p]->name);
+        for (size_t s = 0; s < SIZES; s++)
+            printf(" %8.1f/%8.1f", bench_median(&k->set_ns[p][s][0]),
+                   bench_median(&k->set_ns[p][s][1]));
+        printf("\n");
+    }
+    printf("\n");
+    for (size_t i = 0; i < PARTS; i++)
+        printf("%-18s %8.2f ns\n", part_names[i], bench_median(&k->part_ns[i]));
+    for (size_t t = 0; t < TABLES; t++) {
+        printf("\n%u philosophers      million meals a second, the worst one's share\n", tables[t]);
+        for (size_t p = 0; p < k->n; p++)
+            if (k->peer[p]->dines != NULL)
+                printf("%-18s %8.2f %8.2f\n", k->peer[p]->name, bench_median(&k->meals[p][t]) / 1e6,
+                       bench_median(&k->worst[p][t]));
+    }
+    if (place(k, "std::scoped_lock") < 0)
+        printf("\nnot measured: std::scoped_lock (install g++, and configure again)\n");
+}
+
+static void print_json(const struct keys *k, const struct bench_limits *limits)
+{
+    json_t *peers = json_array();
+    for (size_t p = 0; p < k->n; p++) {
+        json_t *sets = json_array(), *dinners = json_array();
+        for (size_t s = 0; s < SIZES && k->peer[p]->sets != NULL; s++)
+            json_array_append_new(sets,
+                                  json_pack("{s:i, s:f, s:f}", "k", (int)sizes[s], "one_thread_ns",
+                                            bench_median(&k->set_ns[p][s][0]), "two_threads_ns",
+                                            bench_median(&k->set_ns[p][s][1])));
+        for (size_t t = 0; t < TABLES && k->peer[p]->dines != NULL; t++)
+            json_array_append_new(dinners,
+                                  json_pack("{s:i, s:f, s:f}", "seats", (int)tables[t],
+                                            "meals_per_second", bench_median(&k->meals[p][t]),
+                                            "worst_share", bench_median(&k->worst[p][t])));
+        json_array_append_new(peers, json_pack("{s:s, s:o, s:o}", "name", k->peer[p]->name, "sets",
+                                               sets, "philosophers", dinners));
+    }
+    json_t *costs = json_object();
+    for (size_t i = 0; i < PARTS; i++)
+        json_object_set_new(costs, part_names[i], json_real(bench_median(&k->part_ns[i])));
+    json_t *out = json_pack("{s:o, s:o, s:o, s:o}", "machine", bench_machine_json(), "peers", peers,
+                            "cost_ns", costs, "limits", bench_limits_json(limits));
+    (void)json_dumpf(out, stdout, JSON_INDENT(2));
+    printf("\n");
+    json_decref(out);
+}
+
+int bench_keys(const struct bench_options *o)
+{
+    struct keys *k = calloc(1, sizeof *k);
+    struct bench_limits limits = {0};
+    if (k == NULL)
+        return cli_fail(CLI_CANNOT, "out of memory");
+    k->window_ns = o->window_ns / 10;
+    add_peers(k, keys_peers_ours);
+    add_peers(k, std_peers());
+    if (!o->json)
+        bench_machine_print();
+    int code = measure(k, o);
+    if (code == CLI_OK) {
+        judge(k, &limits);
+        if (o->json) {
+            print_json(k, &limits);
+        } else {
+            print(k);
+            bench_limits_print(&limits);
+        }
+        code = bench_limits_code(&limits, o->check);
+    }
+    free(k);
+    return code;
+}

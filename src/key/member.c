@@ -100,10 +100,10 @@ int lki_member_lock(struct lk_key_ *k, const lk_member *m, bool reading, const c
     if (rc != EBUSY)
         return rc;
     k->waits_at_ = here;
-    /* [member.1] release, pairs with [write.1]: where it waits. */
+    /* [member.1] release, pairs with [picture.1]: where it waits. */
     lk_store_rel_ptr(&k->waits_for_, m->lock_);
     rc = wait_for(m, reading, deadline);
-    /* [member.2] release, pairs with [write.1]: as above. */
+    /* [member.2] release, pairs with [picture.1]: as above. */
     lk_store_rel_ptr(&k->waits_for_, NULL);
     return rc;
 }

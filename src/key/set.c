@@ -8,7 +8,6 @@
  * order. */
 #include <string.h>
 
-#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "key/key.h"
@@ -295,14 +294,9 @@ int lki_hold_relock(struct lk_key_ *k)
 
 static inline bool take_free(void *lock, unsigned how)
 {
-    uint32_t seen = 0;
-    uint64_t seen_too = 0;
     if (how == LK_HOW_MUTEX_)
-        /* [set.1] acquire, pairs with [mutex.2] [mutex.5]: as [mutex.1]. */
-        return lk_cas_acq_u32(&((lk_mutex *)lock)->word_, &seen, LK_MUTEX_HELD_);
-    /* [set.2] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.5]: as [rwlock.3]. */
-    return how == LK_HOW_WRITE_ &&
-           lk_cas_acq_u64(&((lk_rwlock *)lock)->state_, &seen_too, LK_RWLOCK_WRITER_);
+        return lk_mutex_trylock(lock) == 0;
+    return how == LK_HOW_WRITE_ && lk_rwlock_trywrlock(lock) == 0;
 }
 
 /* The first hold of a key, but for its members.  The fields that are not set are 0 in it. */

@@ -1,4 +1,5 @@
 /* wait.c - waiting for others with a free key, and for a condition under a set. */
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "key/key.h"
@@ -119,9 +120,11 @@ int lk_key_once_at_(lk_key key, lk_once *o, int (*fn)(lk_key key, void *arg), vo
 {
     struct call c = {{o, name, here, key.k_, NULL, NULL}, fn, arg, key};
     int rc = lki_key_want(key.k_, here);
-    /* [wait.1] acquire, pairs with [once.4]: as [once.1]. */
-    if (rc != 0 || lk_word_load_acq_u32(&o->word_) == LK_ONCE_DONE_)
+    if (rc != 0)
         return rc;
+    /* [wait.1] relaxed: a guess; lk_once_call() looks again. */
+    if (lk_load_rlx_u32(&o->word_) == LK_ONCE_DONE_)
+        return lk_once_call(o, run, &c);
     rc = want(key.k_, o, name, here);
     if (rc != 0)
         return rc;

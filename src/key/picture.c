@@ -1,4 +1,4 @@
-/* write.c - what the order graph has learned, as text, JSON and DOT; what the keys hold. */
+/* picture.c - what the order graph has learned, as text, JSON and DOT; what the keys hold. */
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -187,7 +187,7 @@ int lk_order_write(int fd, const char *format)
 static void dump_one(struct lk_key_ *k, void *arg)
 {
     struct out *o = arg;
-    /* [write.1] acquire, pairs with [member.1] [member.2]: where it waits. */
+    /* [picture.1] acquire, pairs with [member.1] [member.2]: where it waits. */
     const void *waits_for = lk_word_load_acq_ptr(&k->waits_for_);
     put(o, "thread %llu: ", (unsigned long long)k->thread_);
     if (k->taken_at_ == NULL)

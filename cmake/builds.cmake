@@ -2,6 +2,14 @@
 set(LATCHKEY_BUILD release CACHE STRING
     "Form of the seam: release (hardware), kill (stops at the n-th step), model (the checker's)")
 set_property(CACHE LATCHKEY_BUILD PROPERTY STRINGS release kill model)
+set(LATCHKEY_FUTEX linux CACHE STRING
+    "How threads sleep on words: linux (the kernel's futex) or portable (POSIX threads only)")
+set_property(CACHE LATCHKEY_FUTEX PROPERTY STRINGS linux portable)
+if(LATCHKEY_FUTEX STREQUAL "portable")
+    add_compile_definitions(LK_FUTEX_PORTABLE=1)
+elseif(NOT LATCHKEY_FUTEX STREQUAL "linux")
+    message(FATAL_ERROR "LATCHKEY_FUTEX is '${LATCHKEY_FUTEX}': linux or portable")
+endif()
 set(LATCHKEY_SANITIZE "" CACHE STRING "Value of -fsanitize=, or empty")
 option(LATCHKEY_COVERAGE "Count executed lines" OFF)
 option(LATCHKEY_WERROR "Warnings are errors" OFF)

@@ -160,7 +160,9 @@ LK_API void lk_rwlock_downgrade(lk_rwlock *l);
  * for a mutex (mutex.h), so neither is kept out.  No read-locking again.  The thread that
  * read-locks must be the one that unlocks.  Source: the Linux kernel's big-reader lock,
  * 1999-2013. */
+#ifndef LK_BRLOCK_LINES /* the model tests make it 2, for themselves and the library */
 #define LK_BRLOCK_LINES 16
+#endif
 
 struct lk_brlock_line {
     uint32_t readers_;

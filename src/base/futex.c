@@ -1,6 +1,8 @@
 /* futex.c - Linux: futex_waitv where the kernel has it (5.16), else futex with a short timeout. */
 #include "base/futex.h"
 
+#ifndef LK_FUTEX_PORTABLE
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <stddef.h>
@@ -74,3 +76,4 @@ int lki_futex_rouse(const uint32_t *word, int n, bool shared)
                       NULL, 0);
     return rc > 0 ? (int)rc : 0;
 }
+#endif

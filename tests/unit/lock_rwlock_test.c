@@ -122,7 +122,7 @@ T_TEST(a_writer_that_leaves_lets_in_whom_its_kind_prefers)
 static void *write_for_a_while(void *arg)
 {
     (void)arg;
-    struct timespec until = time_in(CLOCK_MONOTONIC, 40 * MS);
+    struct timespec until = time_in(CLOCK_MONOTONIC, 150 * MS);
     T_REQUIRE_RC(lk_rwlock_wrlock_until(&lock, &until), ETIMEDOUT);
     return NULL;
 }

@@ -356,8 +356,8 @@ static bool stutters(const struct access *a, uint64_t *value)
 {
     const struct fiber *f = self();
     const struct event *e = f->pos > 0 ? &lkc->g.t[f->tid].ev[f->pos - 1] : NULL;
-    if (!f->stutter || e == NULL || a->op != OP_NONE || e->kind != EK_READ || e->op != OP_NONE ||
-        e->pc != a->pc || lkc->locs[e->loc].addr != a->addr)
+    if (f->stutter == 0 || e == NULL || a->op != OP_NONE || e->kind != EK_READ ||
+        e->op != OP_NONE || e->pc != a->pc || lkc->locs[e->loc].addr != a->addr)
         return false;
     *value = e->value;
     return true;
@@ -368,7 +368,7 @@ uint64_t explore_read(const struct access *a)
     uint64_t same;
     if (stutters(a, &same))
         return same;
-    self()->stutter = false;
+    self()->stutter = 0;
     struct fiber *f = self();
     explore_may_die();
     struct event *e = recorded(EK_READ);

@@ -313,9 +313,10 @@ bool await_leads_back(uint64_t key, uint64_t value);
 
 enum fiber_state { FS_FRESH, FS_READY, FS_WAIT_RF, FS_JOIN, FS_TURN, FS_AWAIT, FS_STUCK, FS_DONE };
 
-/* A stack on which a thread of the program runs.  `sp` comes first: the assembler knows. */
+/* A stack on which a thread of the program runs.  The first two are where the assembler knows. */
 struct fiber {
     uintptr_t sp;
+    uint64_t stutter;                /* inside a bounded spin: looking again shows nothing new */
     uintptr_t stack_low, stack_high; /* usable stack */
     uintptr_t sp_min;                /* deepest since the stack was wiped */
     void **calls;                    /* return addresses of the functions it is in */
@@ -343,7 +344,6 @@ struct fiber {
     uint32_t *robust[32];     /* words that the kernel marks when it ends */
     uint32_t *robust_pending; /* the one that it is about to take or to leave */
     uint8_t robust_size[32];  /* 8: the word is the low half of an atomic one */
-    bool stutter;             /* inside a bounded spin: looking again shows nothing new */
     uint32_t nrobust;
     uint8_t redo;  /* on resuming, the trapped call is made again */
     uint8_t again; /* ... as it is now, from the events that it began at: */

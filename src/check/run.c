@@ -281,7 +281,8 @@ static void start(struct fiber *f)
     f->pending_begun = false;
     f->redo = f->again = 0;
     f->created = false;
-    f->mortal = f->dying = f->stutter = false;
+    f->mortal = f->dying = false;
+    f->stutter = 0;
     f->nrobust = 0;
     if (f->tid == 0) {
         program_restore();

@@ -44,7 +44,6 @@ void lkc_k_robust_add(uint32_t *word);
 void lkc_k_robust_add64(uint64_t *word);
 void lkc_k_robust_remove(uint32_t *word);
 void lkc_k_robust_pending(uint32_t *word);
-void lkc_k_relax(void);
 /* At the beginning of a run: no keys. */
 void shim_reset(void);
 void shim_thread_start(struct fiber *f);

@@ -387,13 +387,6 @@ void lkc_k_robust_pending(uint32_t *word)
         f->robust_pending = word;
 }
 
-void lkc_k_relax(void)
-{
-    struct fiber *f = hook_enter();
-    if (f != NULL)
-        f->stutter = true;
-}
-
 void shim_robust_remove(struct fiber *f, const uint32_t *word)
 {
     for (uint32_t i = 0; i < f->nrobust; i++)

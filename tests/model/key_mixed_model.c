@@ -2,6 +2,7 @@
  * takes PER of LOCKS locks, by a set (any order of writing), by levels (ascending), or by a claim
  * (any order): nobody waits for ever, sections exclude each other, a claim gives way at most PER -
  * 1 times and never hears 0 when what it has read may have changed.
+ * Kills: key.claim_waits_out_of_order, key.set_not_sorted.
  * ONLY: a mask of the disciplines, 1 set, 2 levels, 4 claim.
  *
  * Sources: src/key/set.c src/key/key.c src/key/member.c src/key/claim.c src/key/level.c

@@ -1,6 +1,6 @@
 /* Claims, sets and levels of several threads over the same locks: nobody hangs, sums come out
  * right, restarts stay below their bound.
- * Kills: key-claim-waits-out-of-order, key-claim-stale-is-fresh. */
+ * Kills: key.claim_stale_is_fresh. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,6 +1,6 @@
 /* Lock sets: against a flat model, duplicates by position, built sets of each kind, failures
  * midway, waiting under a whole set, copies, robust members.
- * Kills: key-midway-leaks, key-duplicates-not-seen, key-subset-takes-all. */
+ * Kills: key.midway_leaks, key.duplicates_not_seen, key.subset_takes_all. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* The key: taking and giving, what stops the program and what is said then, scopes and every way
  * out of them, waiting with a free key, fibers, cells.
- * Kills: key-spent-not-noticed, key-exit-keeps-locks. */
+ * Kills: key.spent_not_noticed, key.exit_keeps_locks. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>

@@ -58,6 +58,7 @@ static const struct db_action actions[] = {
     {"check", "STORE", "every invariant; changes nothing", db_check, 0, 0, true},
     {"pack", "STORE [TID]", "forget the states before a commit", db_pack, 0, 1, true},
     {"history", "STORE", "the commits that are remembered", db_history, 0, 0, true},
+    {"bench", "[KEYS]", "beside LMDB's own map, in memory files", db_bench, 0, 1, false},
     {"undo", "STORE TID", "take back what a commit did", db_undo, 1, 1, true},
 };
 #define N_ACTIONS (sizeof actions / sizeof actions[0])

@@ -27,7 +27,7 @@ struct db_action {
     bool opens;                  /* the first word is the store, and db is open */
 };
 
-int db_replay(struct db_call *call);
+int db_replay(struct db_call *call), db_bench(struct db_call *call);
 int db_info(struct db_call *call), db_ls(struct db_call *call);
 int db_get(struct db_call *call), db_put(struct db_call *call), db_del(struct db_call *call);
 int db_range(struct db_call *call), db_dump(struct db_call *call), db_load(struct db_call *call);

@@ -2,8 +2,9 @@
  * looks at the mutex.  A holder that has just attached must not be taken for dead.
  *
  * Sources: @life src/life/attach.c
- * Run: --deaths 0 -DSLOTS=2
- * Run: --deaths 1 -DSLOTS=2
+ * Run: --deaths 0 -DSLOTS=2 -DROUNDS=1
+ * Run: --deaths 1 -DSLOTS=2 -DROUNDS=1
+ * Run: --deaths 0 -DSLOTS=2 -DROUNDS=2
  */
 #include <assert.h>
 #include <pthread.h>
@@ -35,13 +36,13 @@ static void use(struct lki_presence *p)
     first++;
     second++;
     assert(lki_rmutex_unlock(&mutex, self) == 0);
-    lki_detach(p);
 }
 
 static void *process(void *arg)
 {
     lk_check_mortal(true);
     use(&presence[1]);
+    lki_detach(&presence[1]);
     return arg;
 }
 
@@ -53,7 +54,9 @@ int main(void)
     for (int i = 0; i < PROCESSES; i++)
         presence[i] = *made;
     pthread_create(&id, NULL, process, NULL);
-    use(&presence[0]);
+    for (int i = 0; i < ROUNDS; i++)
+        use(&presence[0]);
+    lki_detach(&presence[0]);
     pthread_join(id, NULL);
     lki_presence_put(made);
     return 0;

@@ -135,11 +135,11 @@ T_TEST(readers_behind_a_writer_that_gives_up_are_woken)
         lk_rwlock_rdlock(&lock);
         pthread_t writer = begin(write_for_a_while);
         pthread_t first = begin(read_once), second = begin(read_once);
-        T_REQUIRE_EQ(entered, 0);
+        T_REQUIRE_EQ(__atomic_load_n(&entered, __ATOMIC_SEQ_CST), 0);
         join(writer);
         join(first);
         join(second);
-        T_REQUIRE_EQ(entered, 2);
+        T_REQUIRE_EQ(__atomic_load_n(&entered, __ATOMIC_SEQ_CST), 2);
         lk_rwlock_rdunlock(&lock);
         T_REQUIRE_EQ(lock.state_, 0);
     }
@@ -195,7 +195,7 @@ T_TEST(a_downgrade_lets_waiting_readers_in)
     pthread_t reader = begin(read_once);
     lk_rwlock_downgrade(&lock);
     join(reader);
-    T_REQUIRE_EQ(entered, 1);
+    T_REQUIRE_EQ(__atomic_load_n(&entered, __ATOMIC_SEQ_CST), 1);
     lk_rwlock_unlock(&lock);
 }
 
@@ -297,11 +297,11 @@ T_TEST(the_read_mostly_lock_excludes_wakes_and_times_out)
     T_REQUIRE_RC(lk_brlock_tryrdlock(&wide), EBUSY);
     T_REQUIRE_RC(lk_brlock_rdlock_until(&wide, &until), ETIMEDOUT);
     pthread_t reader = begin(read_wide);
-    T_REQUIRE_EQ(entered, 0);
+    T_REQUIRE_EQ(__atomic_load_n(&entered, __ATOMIC_SEQ_CST), 0);
     lk_brlock_rdunlock(&wide);
     join(writer);
     join(reader);
-    T_REQUIRE_EQ(entered, 17);
+    T_REQUIRE_EQ(__atomic_load_n(&entered, __ATOMIC_SEQ_CST), 17);
     T_REQUIRE_RC(lk_brlock_trywrlock(&wide), 0);
     T_REQUIRE_RC(lk_brlock_tryrdlock(&wide), EBUSY);
     lk_brlock_wrunlock(&wide);

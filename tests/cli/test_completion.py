@@ -47,8 +47,8 @@ class Completion:
 
     def test_commands(self):
         self.assertEqual(set(self.complete("")),
-                         {"cache", "top", "verify", "repair", "bench", "storm", "check",
-                          "completion", "--help", "--version"})
+                         {"cache", "top", "verify", "repair", "bench", "storm", "check", "db",
+                          "completion", "order", "--help", "--version"})
         self.assertEqual(set(self.complete("ver")), {"verify"})
         self.assertEqual(set(self.complete("completion", "")), {"bash", "zsh"})
         self.assertEqual(set(self.complete("help", "s")), {"storm"})

@@ -1,5 +1,5 @@
-/* key_set_test.c - a set of robust locks, its holder killed at every step of locking and unlocking it:
- * the next set gets every lock back, and EOWNERDEAD names exactly those that were held.
+/* key_set_test.c - a set of robust locks, its holder killed at every step of locking and unlocking
+ * it: the next set gets every lock back, and EOWNERDEAD names exactly those that were held.
  * Kills: key.dead_not_named. */
 #include <errno.h>
 #include <stdio.h>

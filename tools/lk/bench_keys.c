@@ -1,5 +1,6 @@
-/* bench_keys.c - lk bench keys: sets of locks beside std::scoped_lock and sorted pthread mutexes, the
- * cost of the key and of the order graph, and the dining philosophers; all in one run, in turn. */
+/* bench_keys.c - lk bench keys: sets of locks beside std::scoped_lock and sorted pthread mutexes,
+ * the cost of the key and of the order graph, and the dining philosophers; all in one run, in
+ * turn. */
 #include <dlfcn.h>
 #include <limits.h>
 #include <math.h>

@@ -66,7 +66,8 @@ static int by_address(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What a careful program does by hand: sort by address, lock in order.  Insertion, as it is short. */
+/* What a careful program does by hand: sort by address, lock in order.  Insertion, as it is
+ * short. */
 static void sorted(struct keys_thread *t)
 {
     pthread_mutex_t *m[KEYS_MOST];
@@ -108,7 +109,8 @@ const struct keys_peer keys_peers_ours[] = {
     {NULL, NULL, NULL},
 };
 
-/* ---- what the parts cost ------------------------------------------------------------------------ */
+/* ---- what the parts cost
+ * ------------------------------------------------------------------------ */
 
 void keys_nothing(struct keys_thread *t)
 {

@@ -448,6 +448,35 @@ class Shared(Both, lkpy.PythonTest):
             self.assertEqual(function(number), number)
         self.assertGreater(function.cache_info().errors, 200)
 
+    def test_a_cache_that_turns_over_keeps_cheap_results_from_the_second_miss_on(self):
+        function, calls = self.make(max_size=16)
+        for number in range(16 * 30):
+            function(number)
+        calls.clear()
+        for number in range(1000, 1100):
+            for _ in range(4):
+                self.assertEqual(function(number), repr(((number,), {})))
+        self.assertLessEqual(len(calls), 200)
+        function.cache_clear()  # from the beginning
+        calls.clear()
+        for number in (1, 1, 2, 2):
+            function(number)
+        self.assertEqual(len(calls), 2)
+
+    def test_a_result_that_took_long_is_kept_at_once(self):
+        calls = []
+
+        @latchkey.cache(backend="shared", max_size=4)
+        def slow(number):
+            calls.append(number)
+            time.sleep(0.0001)
+            return number
+
+        for number in range(200):
+            slow(number)
+            slow(number)
+        self.assertEqual(len(calls), 200)
+
     def test_closed_segments_do_no_harm(self):
         function, calls = self.make()
         function(1)

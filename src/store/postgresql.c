@@ -1,10 +1,10 @@
 /* postgresql.c - a store on a PostgreSQL server, through libpq.
  *
- * Table lk_record (oid, tid, bytes): a row for each version of a record, bytes NULL = removed.  Table
- * lk_head, one row: {tid, next}.  A snapshot is a tid: what was committed later is not looked at, and
- * a session-level shared advisory lock on the tid keeps its rows.  A write is one transaction under
- * an exclusive advisory lock; it removes the versions that no snapshot's lock protects, of the
- * records that it changes.  libpq is loaded when the first such store is opened.
+ * Table lk_record (oid, tid, bytes): a row for each version of a record, bytes NULL = removed.
+ * Table lk_head, one row: {tid, next}.  A snapshot is a tid: what was committed later is not looked
+ * at, and a session-level shared advisory lock on the tid keeps its rows.  A write is one
+ * transaction under an exclusive advisory lock; it removes the versions that no snapshot's lock
+ * protects, of the records that it changes.  libpq is loaded when the first such store is opened.
  * A connection is one thread's at a time: readers share one, a writer has one, and one listens.
  * A connection that is lost is made again; a snapshot that was made on it then fails with ESTALE, a
  * write in progress with EIO. */
@@ -312,9 +312,8 @@ struct write {
 
 static int pg_put(struct lk_writing *public, uint64_t oid, const void *bytes, size_t size)
 {
-    static const char put[] =
-        "INSERT INTO lk_record VALUES ($1::bigint, $2::bigint, $3::bytea)"
-        " ON CONFLICT (oid, tid) DO UPDATE SET bytes = excluded.bytes";
+    static const char put[] = "INSERT INTO lk_record VALUES ($1::bigint, $2::bigint, $3::bytea)"
+                              " ON CONFLICT (oid, tid) DO UPDATE SET bytes = excluded.bytes";
     /* Versions that neither an open snapshot nor a later one can see. */
     static const char trim[] =
         "DELETE FROM lk_record WHERE oid = $1::bigint AND tid < (SELECT max(tid) FROM lk_record"
@@ -405,8 +404,8 @@ static int pg_write(void *store, lk_store_body *body, void *arg, uint64_t *tid)
 static void hear(struct link *l, const struct timespec *deadline)
 {
     struct timespec now = lki_timespec(lki_mono_ns());
-    int64_t ms = (deadline->tv_sec - now.tv_sec) * 1000 +
-                 (deadline->tv_nsec - now.tv_nsec) / 1000000 + 1;
+    int64_t ms =
+        (deadline->tv_sec - now.tv_sec) * 1000 + (deadline->tv_nsec - now.tv_nsec) / 1000000 + 1;
     struct pollfd p = {.fd = p_PQsocket(l->c), .events = POLLIN};
     PGnotify *n;
     (void)poll(&p, 1, ms < 0 ? 0 : ms > 1000 ? 1000 : (int)ms);

@@ -1,5 +1,5 @@
-/* robust_forms_test.c - the robust sequence lock, condition and barrier, their users killed at every
- * step of a kill build. */
+/* robust_forms_test.c - the robust sequence lock, condition and barrier, their users killed at
+ * every step of a kill build. */
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>

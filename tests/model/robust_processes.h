@@ -45,9 +45,26 @@ static struct lki_self become(uint32_t slot)
         .presence = &presence,
         .slot = slot,
         .holder = 1u << 10 | (slot + 1),
+        .epoch = 1,
         .holds = lki_slot_holds(&presence, slot),
         .record = (uint64_t *)(void *)pages + (size_t)slot * LKI_RECORD_WORDS,
     };
+}
+
+/* For the sources that find their attachment themselves. */
+__thread struct lki_self *lki_mine;
+
+struct lki_presence *lki_presence_of(const void *address)
+{
+    (void)address;
+    return &presence;
+}
+
+int lki_attach(struct lki_presence *p, struct lki_self **self)
+{
+    (void)p;
+    *self = lki_mine;
+    return lki_mine != NULL ? 0 : EINVAL;
 }
 
 /* Threads 1..THREADS-1 run role(slot), the first one role(0) and then waits for them. */

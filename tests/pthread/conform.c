@@ -1,6 +1,6 @@
-/* conform.c - what POSIX promises of the pthread locks, by a program that knows nothing of latchkey:
- * run by itself and under liblatchkey-pthread.so.  Says how many checks held; exit 1 if one did
- * not. */
+/* conform.c - what POSIX promises of the pthread locks, by a program that knows nothing of
+ * latchkey: run by itself and under liblatchkey-pthread.so.  Says how many checks held; exit 1 if
+ * one did not. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* bench_robust.c - the robust reader-writer lock beside glibc's ordinary one: one thread, and two
- * readers on two CPUs.  64 threads are attached to the segment all the time, since a writer looks at
- * the slot of each. */
+ * readers on two CPUs.  64 threads are attached to the segment all the time, since a writer looks
+ * at the slot of each. */
 #include "bench_robust.h"
 
 #include <pthread.h>

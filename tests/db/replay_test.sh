@@ -2,7 +2,6 @@
 # lk db replay answers what the oracle (python3-btrees) answered: the recorded trace and three
 # other seeds, on memory and LMDB, with a warm cache, a cache of one node, and a new cache for each
 # commit.
-# Kills: object.merge_loses_separator, object.cursor_repeats.
 set -uo pipefail
 place=$(mktemp -d /dev/shm/lk-replay-XXXXXX) || exit 1
 trap 'rm -rf "$place"' EXIT

@@ -66,8 +66,42 @@ static int sum_full(void *arg, uint32_t entries)
     return 0;
 }
 
+/* A live cursor gives every key that is there throughout once, in order, though others come and go
+ * before and behind it.
+ * Kills: object.cursor_repeats. */
+T_TEST(a_live_cursor_gives_each_key_once)
+{
+    lk_db *db;
+    lk_txn *x;
+    lk_tree *t;
+    lk_cursor c;
+    struct lk_bytes at;
+    unsigned char key[8];
+    T_REQUIRE_RC(lk_db_open(&db, "mem:", NULL), 0);
+    T_REQUIRE_RC(lk_txn_begin(db, &x), 0);
+    T_REQUIRE_RC(lk_txn_tree(x, "t", &(struct lk_tree_options){3, 3}, &t), 0);
+    for (int i = 0; i < 100; i++) {
+        lk_key_int64(key, i * 10);
+        T_REQUIRE_RC(lk_tree_add(t, (struct lk_bytes){key, 8}, (struct lk_bytes){"", 0}), 0);
+    }
+    T_REQUIRE_RC(lk_section_begin(), 0);
+    T_REQUIRE_RC(lk_cursor_begin(&c, t, NULL, false), 0);
+    for (int i = 0; i < 100; i++) {
+        T_REQUIRE_RC(lk_cursor_next(&c, &at, NULL), 0);
+        T_REQUIRE_EQ(lk_key_to_int64(at.at), i * 10);
+        lk_key_int64(key, i * 10 - 5); /* behind it: not seen */
+        T_REQUIRE_RC(lk_tree_add(t, (struct lk_bytes){key, 8}, (struct lk_bytes){"", 0}), 0);
+    }
+    T_REQUIRE_RC(lk_cursor_next(&c, &at, NULL), ENOENT);
+    lk_cursor_end(&c);
+    lk_section_end();
+    lk_txn_abort(x);
+    lk_db_close(db);
+}
+
 /* Appends leave leaves full; deletes of any keys leave them at least a quarter full (lk_tree_check
- * says so), down to the empty tree. */
+ * says so), down to the empty tree.
+ * Kills: object.merge_loses_separator. */
 T_TEST(leaves_stay_full_enough)
 {
     static const uint32_t sizes[][2] = {{2, 3}, {3, 3}, {8, 5}, {64, 128}};

@@ -241,7 +241,7 @@ static inline lk_spent lk_spend_(struct lk_key_ *k)
               LK_JOIN_(lk_once_of_, __LINE__))
 
 #define lk_scope(key, list) LK_SCOPE_OF_(key, lk_scope_begin_(key, list, LK_HERE_))
-#define lk_scope_read(key, list) lk_scope(key, LK_READING(list))
+#define lk_scope_read(key, list) lk_scope (key, LK_READING(list))
 #define lk_scope_rc(key, rc, list) LK_SCOPE_OF_(key, lk_scope_rc_(key, &(rc), list, LK_HERE_))
 #define lk_scope_try(key, rc, list) LK_SCOPE_OF_(key, lk_scope_try_(key, &(rc), list, LK_HERE_))
 #define lk_scope_until(key, rc, list, deadline)                                                    \

@@ -29,7 +29,8 @@ static const char help[] =
     "  collide  16,384 keys that collide under hashes without a key, beside random keys\n"
     "  memory   bytes per entry, all in\n"
     "  keys     sets of locks beside std::scoped_lock and sorted pthread mutexes; philosophers\n"
-    "  locks    mutex, rwlocks, seqlock beside glibc, oneTBB, Concurrency Kit (windows a tenth as long)\n"
+    "  locks    mutex, rwlocks, seqlock beside glibc, oneTBB, Concurrency Kit (windows a tenth as "
+    "long)\n"
     "\n"
     "  --check  exit 1 if one of the printed limits does not hold\n"
     "  --json   machine-readable      -q, --quiet  no progress      -h, --help  this text\n"
@@ -70,8 +71,7 @@ static const struct measurement {
     {"get", bench_get, "evzstpS", false},    {"set", bench_set, "evzstpS", false},
     {"replay", bench_replay, "oSP", true},   {"repair", bench_repair, "evzSrk", false},
     {"collide", bench_collide, "r", false},  {"memory", bench_memory, "vS", false},
-    {"locks", bench_locks, "trw", false},
-    {"keys", bench_keys, "rw", false},
+    {"locks", bench_locks, "trw", false},    {"keys", bench_keys, "rw", false},
 };
 
 #define N_MEASUREMENTS (sizeof measurements / sizeof measurements[0])
@@ -182,7 +182,8 @@ int cmd_bench(int argc, char **argv)
     const char *names[N_MEASUREMENTS];
     if (argc < 2)
         return cli_usage(
-            "what to measure: peers, scale, get, set, replay, repair, collide, memory, locks, keys");
+            "what to measure: peers, scale, get, set, replay, repair, collide, memory, locks, "
+            "keys");
     if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)
         return cli_help(help);
     for (size_t i = 0; i < N_MEASUREMENTS; i++) {

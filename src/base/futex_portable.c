@@ -1,8 +1,8 @@
 /* futex_portable.c - sleeping on words with nothing but POSIX threads: a parking lot.
  *
- * Sleepers stand in buckets by the address of their word, each with a condition of its own.  A waker
- * locks the bucket, so it comes before a sleeper's comparison or finds it in the queue.  Queues are
- * first come, first served.
+ * Sleepers stand in buckets by the address of their word, each with a condition of its own.  A
+ * waker locks the bucket, so it comes before a sleeper's comparison or finds it in the queue.
+ * Queues are first come, first served.
  * No other process can be woken this way, nor by the kernel at a death: a sleep on a word that is
  * shared ends every LOOK_AGAIN_NS with EINTR, and the caller looks again.
  * Selected by LATCHKEY_FUTEX=portable; on Linux it serves to test what other systems would use. */

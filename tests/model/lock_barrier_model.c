@@ -1,5 +1,5 @@
-/* The barrier as shipped: what each wrote before it came is seen by all behind it, again at once, and
- * with a thread that gives up.
+/* The barrier as shipped: what each wrote before it came is seen by all behind it, again at once,
+ * and with a thread that gives up.
  *
  * Sources: src/lock/barrier.c
  * Run: -DMEMBERS=2 -DMEETINGS=2

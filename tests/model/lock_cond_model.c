@@ -1,5 +1,5 @@
-/* The condition as shipped: waiters of one predicate, woken by signals or a broadcast, with or without
- * the lock held; none sleeps for ever.  TIMED: the first waiter has a deadline.
+/* The condition as shipped: waiters of one predicate, woken by signals or a broadcast, with or
+ * without the lock held; none sleeps for ever.  TIMED: the first waiter has a deadline.
  *
  * Sources: src/lock/cond.c src/lock/mutex.c src/lock/rwlock.c src/lock/rwlock_change.c
  * Run: -DSLEEPERS=1

@@ -1,5 +1,5 @@
-/* Once as shipped: run once, what it wrote is seen; an initialiser that fails FAILS times is tried again
- * by the next; recursion is told.
+/* Once as shipped: run once, what it wrote is seen; an initialiser that fails FAILS times is tried
+ * again by the next; recursion is told.
  *
  * Sources: src/lock/once.c
  * Run: -DTHREADS=2 -DFAILS=0

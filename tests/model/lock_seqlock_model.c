@@ -1,5 +1,5 @@
-/* The sequence lock as shipped: no copy is torn; writers exclude each other; readers and writers that
- * wait are woken.
+/* The sequence lock as shipped: no copy is torn; writers exclude each other; readers and writers
+ * that wait are woken.
  *
  * Sources: src/lock/seqlock.c
  * Run: -DDO="RW"

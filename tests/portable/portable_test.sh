@@ -1,7 +1,7 @@
 #!/bin/sh
 # The locks' unit and stress tests in another form.
 # usage: portable_test.sh FORM
-#     futex     the parking lot on POSIX threads (LATCHKEY_FUTEX=portable) in place of the kernel's futex
+#     futex     the parking lot on POSIX threads (LATCHKEY_FUTEX=portable)
 #     aarch64   cross-compiled, under qemu-user
 # exit: 0 passed, 1 failed, 77 the compiler or the emulator is missing
 set -u

@@ -261,13 +261,12 @@ static void print_json(const struct locks *l, const struct bench_limits *limits)
     json_t *peers = json_array();
     for (size_t i = 0; i < l->n; i++)
         json_array_append_new(peers, peer_json(&l->all[i]));
-    json_t *out =
-        json_pack("{s:o, s:i, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o}", "machine", bench_machine_json(),
-                  "threads", (int)l->threads, "section_ns", lock_run_section_ns(), "locks", peers,
-                  "copy_ns", bench_median(&l->copy_ns), "seqlock_ns", bench_median(&l->seqlock_ns),
-                  "one_reader", bench_median(&l->one_reader), "two_readers",
-                  bench_median(&l->two_readers), "lk_rrwlock", bench_robust_json(&l->robust),
-                  "limits", bench_limits_json(limits));
+    json_t *out = json_pack(
+        "{s:o, s:i, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o}", "machine", bench_machine_json(),
+        "threads", (int)l->threads, "section_ns", lock_run_section_ns(), "locks", peers, "copy_ns",
+        bench_median(&l->copy_ns), "seqlock_ns", bench_median(&l->seqlock_ns), "one_reader",
+        bench_median(&l->one_reader), "two_readers", bench_median(&l->two_readers), "lk_rrwlock",
+        bench_robust_json(&l->robust), "limits", bench_limits_json(limits));
     json_dumpf(out, stdout, JSON_INDENT(2));
     printf("\n");
     json_decref(out);

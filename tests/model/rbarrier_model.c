@@ -2,7 +2,7 @@
  * did before is visible, and a member that dies at any step is not waited for.
  * Kills: robust.round_ends_unseen.
  *
- * Sources: src/life/rbarrier.c src/life/rmutex.c src/life/presence.c src/life/nap.c
+ * Sources: @life src/life/rbarrier.c
  * Run: -DTHREADS=2
  * Run: --deaths 1 -DTHREADS=2
  */

@@ -1,9 +1,10 @@
 /* The robust condition as shipped: no signal is lost, and a waiter hears of a holder of the mutex
  * that died inside.  A wait without a deadline and without the backstop: a waiter that only the
  * timer would wake is a hang.
+ * Kills: robust.signal_not_counted_up.
  *
- * Sources: src/life/rcond.c src/life/rmutex_public.c src/life/rmutex.c src/life/presence.c
- * src/life/nap.c Run: -DTHREADS=2
+ * Sources: @life src/life/rcond.c src/life/rmutex_public.c
+ * Run: -DTHREADS=2
  */
 #include "robust_processes.h"
 

@@ -2,7 +2,7 @@
  * those who mend die, and nobody waits for ever.
  * Kills: robust.odd_without_fence, robust.look_again_early.
  *
- * Sources: src/life/rseqlock.c src/life/rmutex.c src/life/presence.c src/life/nap.c src/base/copy.c
+ * Sources: @life src/life/rseqlock.c src/base/copy.c
  * Run: -DTHREADS=2 -DWRITERS=1
  * Run: --deaths 2 -DTHREADS=2 -DWRITERS=1
  * Run: --deaths 2 -DTHREADS=2 -DWRITERS=2

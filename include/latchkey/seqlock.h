@@ -51,8 +51,6 @@ typedef struct lk_seqlock {
 
 /* The parts that are not inline; programs call the functions below. */
 LK_API uint64_t lk_seqlock_begin_slowly_(lk_seqlock *l);
-LK_API void lk_seqlock_lock_slowly_(lk_seqlock *l);
-LK_API void lk_seqlock_unlock_slowly_(lk_seqlock *l);
 LK_API void lk_seqlock_load_slowly_(lk_seqlock *l, void *to, const void *guarded, size_t size);
 
 /* Make *l an idle one.  flags: 0 or LK_SHARED. */

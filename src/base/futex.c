@@ -72,8 +72,8 @@ int lki_futex_sleep(const uint32_t *word, uint32_t value, bool shared,
 int lki_futex_rouse(const uint32_t *word, int n, bool shared)
 {
     LK_KILLPOINT();
-    long rc = syscall(SYS_futex, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n, NULL,
-                      NULL, 0);
+    long rc =
+        syscall(SYS_futex, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n, NULL, NULL, 0);
     return rc > 0 ? (int)rc : 0;
 }
 #endif

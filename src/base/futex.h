@@ -22,8 +22,8 @@ struct lki_deadline {
 int lki_deadline_check(const struct lki_deadline *d);
 bool lki_deadline_passed(const struct lki_deadline *d);
 
-/* Sleep while *word == value, until lki_futex_rouse() or the deadline.  `shared`: the sleeper and the
- * waker may be threads of different processes; both must say the same.
+/* Sleep while *word == value, until lki_futex_rouse() or the deadline.  `shared`: the sleeper and
+ * the waker may be threads of different processes; both must say the same.
  * Returns as lki_futex_wait().  Who was woken gets 0, never ETIMEDOUT. */
 int lki_futex_sleep(const uint32_t *word, uint32_t value, bool shared,
                     const struct lki_deadline *until);

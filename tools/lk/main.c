@@ -13,8 +13,7 @@ static const struct command {
     {"verify", cmd_verify}, {"repair", cmd_repair},
     {"bench", cmd_bench},   {"storm", cmd_storm},
     {"check", cmd_check},   {"completion", cmd_completion},
-    {"order", cmd_order},
-    {"db", cmd_db},
+    {"order", cmd_order},   {"db", cmd_db},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

@@ -115,7 +115,9 @@ LK_API int lk_key_try_take_at_(lk_key *key, const char *here);
 LK_API void lk_key_give_slowly_(struct lk_key_ *k);
 
 /* The calling thread's key.  Taking it twice stops the program; lk_key_try_take() answers
- * EDEADLK instead, and lk_error_text() names where it was taken. */
+ * EDEADLK instead, and lk_error_text() names where it was taken.  A thread's first take allocates
+ * the key, which its end frees: without memory lk_key_take() stops, lk_key_try_take() answers
+ * ENOMEM. */
 #define lk_key_take() lk_key_take_at_(LK_HERE_)
 #define lk_key_try_take(key) lk_key_try_take_at_(key, LK_HERE_)
 

@@ -101,8 +101,6 @@ void lki_read_count(struct lk_cache *c, int rc)
 /* A get of a key that is made; *read says where to.  Counted. */
 static inline int get_key(lk_cache *c, const struct lki_key *key, struct lki_read *read)
 {
-    if (read->buf == NULL && read->capacity > 0)
-        return EINVAL;
     read->take_stale = false;
     int rc = lki_read(c, key, read);
     lki_read_count(c, rc);
@@ -113,12 +111,11 @@ int lk_cache_get_entry(lk_cache *c, const void *key, size_t key_size, void *buf,
                        struct lk_cache_entry *entry)
 {
     struct lki_key k;
-    struct lki_read read;
-    read.buf = buf;
-    read.capacity = capacity;
+    struct lki_read read = {.buf = buf, .capacity = capacity};
     int rc = lki_key_make(c, &k, key, key_size);
-    if (rc == 0)
-        rc = get_key(c, &k, &read);
+    if (rc != 0 || (buf == NULL && capacity > 0))
+        return EINVAL;
+    rc = get_key(c, &k, &read);
     if (rc == 0 || rc == ENOBUFS)
         *entry = read.entry;
     return rc;
@@ -180,6 +177,8 @@ static __attribute__((noinline)) int get_long(lk_cache *c, const struct lki_key 
                                               size_t capacity, size_t *size)
 {
     struct lki_read read;
+    if (buf == NULL && capacity > 0)
+        return EINVAL;
     read.buf = buf;
     read.capacity = capacity;
     int rc = get_key(c, key, &read);

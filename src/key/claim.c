@@ -211,6 +211,7 @@ const void *lk_claim_dead(const lk_claim *c)
 /* ---- begin and end
  * ---------------------------------------------------------------------------- */
 
+LK_TSA_(no_thread_safety_analysis)
 int lk_claim_begin_at_(lk_claim *c, lk_key key, const char *here)
 {
     static const struct lk_hold_ empty = {.limit_ = LK_LIST_ALL_};
@@ -258,11 +259,13 @@ static void end(lk_claim *c, struct lk_key_ *k)
         lki_hold_unlock(k, false);
 }
 
+LK_TSA_(no_thread_safety_analysis)
 void lk_claim_end(lk_claim *c, lk_key key)
 {
     end(c, key.k_);
 }
 
+LK_TSA_(no_thread_safety_analysis)
 struct lk_claim_scope_ lk_claim_scope_begin_(lk_key key, lk_claim *c, const char *here)
 {
     int rc = lk_claim_begin_at_(c, key, here);

@@ -47,7 +47,9 @@ lk_key lk_key_take_at_(const char *here)
     lk_key key;
     if (__builtin_expect(k == NULL, 0))
         k = lki_key_first();
-    if (__builtin_expect(k->taken_at_ != NULL, 0))
+    if (__builtin_expect(k == NULL, 0))
+        (void)lki_key_stop("finds no memory for the thread's key", here, NULL);
+    else if (__builtin_expect(k->taken_at_ != NULL, 0))
         (void)lki_key_stop("takes the thread's key, which is taken", here, k->taken_at_);
     else
         k->taken_at_ = here;
@@ -60,6 +62,8 @@ int lk_key_try_take_at_(lk_key *key, const char *here)
     struct lk_key_ *k = lki_key_mine;
     if (k == NULL)
         k = lki_key_first();
+    if (k == NULL)
+        return lki_fail(ENOMEM, "%s: no memory for the thread's key", here);
     if (k->taken_at_ != NULL)
         return lki_fail(EDEADLK, "%s: the thread's key is taken; since %s", here, k->taken_at_);
     k->taken_at_ = here;

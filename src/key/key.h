@@ -60,7 +60,7 @@ bool lki_members_twice(const lk_member *m, size_t n, struct lk_twice *twice);
 
 /* The calling thread's own. */
 extern __thread struct lk_key_ *lki_key_mine __attribute__((tls_model("initial-exec")));
-/* Made and entered in the process's list at a thread's first take (thread.c). */
+/* Made and entered in the process's list at a thread's first take (thread.c).  NULL: no memory. */
 struct lk_key_ *lki_key_first(void);
 void lki_key_each(void (*fn)(struct lk_key_ *k, void *arg), void *arg);
 /* The same from a signal handler; false if the list is being changed. */

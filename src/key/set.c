@@ -364,6 +364,7 @@ static inline int lock_list(lk_key key, const lk_list *list, const struct timesp
     return lki_hold_lock(k, list, deadline, try_only, here);
 }
 
+LK_TSA_(no_thread_safety_analysis)
 int lk_set_lock_at_(lk_key key, lk_list list, const char *here)
 {
     return lock_list(key, &list, NULL, false, here);
@@ -397,6 +398,7 @@ static void unlock_top(struct lk_key_ *k)
     k->level_ = k->used_ = k->depth_ = 0;
 }
 
+LK_TSA_(no_thread_safety_analysis)
 lk_key lk_set_unlock(lk_key key)
 {
     if (!lki_key_is_here(key.k_) || key.k_->depth_ == 0)

@@ -4,12 +4,11 @@
  * scope's end; then the destructor below unlocks.  By that time the thread's stack is reused, so a
  * hold whose members lay there cannot be given back; those of the key are in the key. */
 #include <pthread.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/robust.h"
 #include "key/key.h"
 
-static __thread struct lk_key_ own __attribute__((tls_model("global-dynamic")));
 static pthread_key_t at_end;
 static pthread_once_t at_end_made = PTHREAD_ONCE_INIT;
 
@@ -52,8 +51,8 @@ static void end_thread(void *arg)
     k->next_->previous_ = k->previous_;
     k->previous_->next_ = k->next_;
     lk_mutex_unlock(&list_lock);
-    k->taken_at_ = NULL;
     lki_key_mine = NULL;
+    free(k);
 }
 
 /* In a child of fork there is one thread, and nobody else's key. */
@@ -86,14 +85,18 @@ void lki_key_enlist(struct lk_key_ *k)
     lk_mutex_unlock(&list_lock);
 }
 
+/* On the heap: of a library that is loaded late, thread-local variables must be few. */
 struct lk_key_ *lki_key_first(void)
 {
     (void)pthread_once(&at_end_made, make);
-    memset(&own, 0, sizeof own);
-    lki_key_enlist(&own);
-    lki_key_mine = &own;
-    (void)pthread_setspecific(at_end, &own);
-    return &own;
+    struct lk_key_ *k = calloc(1, sizeof *k);
+    if (k == NULL || pthread_setspecific(at_end, k) != 0) {
+        free(k);
+        return NULL;
+    }
+    lki_key_enlist(k);
+    lki_key_mine = k;
+    return k;
 }
 
 static void each(void (*fn)(struct lk_key_ *k, void *arg), void *arg)

@@ -90,7 +90,7 @@ void lk_brlock_rdunlock(lk_brlock *l)
 /* The gate is shut: wait until this line is empty. */
 static int wait_for_line(lk_brlock *l, const uint32_t *count, const struct lki_deadline *until)
 {
-    struct lki_spin spin;
+    struct lki_spin spin = {0};
     for (bool begun = false;; begun = true) {
         /* [brlock.6] seq_cst, pairs with [brlock.2] [brlock.5] [brlock.12]: what those who left
          * have read, and those who came before the gate was shut. */

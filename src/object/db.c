@@ -55,10 +55,14 @@ static int take_state(void *arg, const void *bytes, size_t size)
         free(freed);
         return ENOMEM;
     }
-    if (freed != NULL)
-        memcpy(*w->freed = freed, at, s.freed * 8);
-    if (note != NULL)
-        memcpy(*w->note = note, at + s.freed * 8, s.note_size);
+    if (freed != NULL) {
+        memcpy(freed, at, s.freed * 8);
+        *w->freed = freed;
+    }
+    if (note != NULL) {
+        memcpy(note, at + s.freed * 8, s.note_size);
+        *w->note = note;
+    }
     *w->state = s;
     return 0;
 }

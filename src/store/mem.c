@@ -12,6 +12,11 @@
 #include "latchkey/rwlock.h"
 #include "store/store.h"
 
+/* gcc 12 does not see that what is allocated here is kept by the table. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 struct version {
     struct version *older;
     uint64_t tid;

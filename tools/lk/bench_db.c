@@ -34,7 +34,7 @@ static uint64_t mix(uint64_t *x)
 static bool shuffle(struct bench *b)
 {
     uint64_t seed = 1;
-    b->key = malloc(b->n * sizeof *b->key);
+    b->key = calloc(b->n, sizeof *b->key);
     for (uint64_t i = 0; b->key != NULL && i < b->n; i++) {
         uint64_t j = mix(&seed) % (i + 1);
         b->key[i] = b->key[j];

@@ -100,9 +100,10 @@ static void alone_round(struct locks *l, size_t round)
 
 static bool readers_round(struct locks *l)
 {
-    const struct lock_peer *p = find(l, "lk_brlock")->peer;
+    const struct figures *brlock = find(l, "lk_brlock");
+    const struct lock_peer *p = brlock != NULL ? brlock->peer : NULL;
     struct lock_window one, two;
-    if (!lock_run_mixed(&one, p, 1, 0, false, false, l->window_ns) ||
+    if (p == NULL || !lock_run_mixed(&one, p, 1, 0, false, false, l->window_ns) ||
         !lock_run_mixed(&two, p, 2, 0, false, false, l->window_ns))
         return false;
     bench_add(&l->one_reader, one.rate);

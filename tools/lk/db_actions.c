@@ -49,7 +49,7 @@ static int view_of(struct db_call *call, lk_view **v)
 int db_get(struct db_call *call)
 {
     struct db_text key;
-    struct lk_bytes value;
+    struct lk_bytes value = {0};
     lk_view *v;
     lk_tree *t;
     if (!db_read(call, call->words[1], &key))

@@ -321,7 +321,7 @@ uint64_t lkc_dispatch(void)
         for (uint32_t t = 0; t < lkc->g.nthreads; t++) {
             if (lkc->g.t[t].live && !graph_ended(&lkc->g, t))
                 lkc->end = RUN_BLOCKED;
-            if (lkc->g.t[t].live && lkc->fibers[t]->state == FS_AWAIT)
+            if (lkc->g.t[t].live && lkc->fibers[t] != NULL && lkc->fibers[t]->state == FS_AWAIT)
                 lkc_die("thread %u was put off for ever", t);
         }
         lkc_leave();

@@ -14,5 +14,5 @@ _Static_assert(sizeof(lk_cond) == 8, "cond.h");
 _Static_assert(sizeof(lk_sem) == 8, "sem.h");
 _Static_assert(sizeof(lk_rwlock) == 16, "rwlock.h");
 _Static_assert(sizeof(lk_barrier) == 16, "barrier.h");
-_Static_assert(sizeof(lk_brlock) == 64 * (LK_BRLOCK_LINES + 1), "rwlock.h");
+_Static_assert(sizeof(lk_brlock) == 64 * (LK_BRLOCK_LINES + (size_t)1), "rwlock.h");
 _Static_assert(LK_RWLOCK_PREFER_READER == 0, "an all-zero lk_rwlock");

@@ -47,6 +47,8 @@ static int store_node(struct commit *c, struct lki_ref *ref)
     struct lk_bytes record;
     for (uint32_t i = 0; n->page->level > 0 && i < n->page->count; i++) {
         struct lki_below below = lki_node_below(n, i);
+        if (n->child[i] == NULL)
+            continue; /* as it was loaded */
         below.oid = n->child[i]->oid;
         lki_node_set_below(n, i, below);
     }

@@ -3,6 +3,7 @@
  * Runs in: dev */
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "latchkey/latchkey.h"
@@ -32,13 +33,13 @@ static struct scene scene_make(void)
 
 /* Call fn with the number of instructions after which the child was killed, for each until it
  * gets to the end of its operation.  `before` (may be NULL) sets the scene anew for each child. */
-static void kill_everywhere(const char *what, struct scene *s, const struct role *role,
-                            void (*before)(struct scene *s),
-                            void (*after)(struct scene *s, unsigned long n))
+static void kill_every(unsigned long step, const char *what, struct scene *s,
+                       const struct role *role, void (*before)(struct scene *s),
+                       void (*after)(struct scene *s, unsigned long n))
 {
     bool ended = false;
-    T_TIMEOUT(120);
-    for (unsigned long n = 0; !ended; n++) {
+    T_TIMEOUT(300);
+    for (unsigned long n = 0; !ended; n += step) {
         if (before != NULL)
             before(s);
         struct stepped child = step_begin(role);
@@ -46,8 +47,23 @@ static void kill_everywhere(const char *what, struct scene *s, const struct role
         step_kill(&child);
         after(s, n);
         if (ended)
-            T_LOG("%s: killed at each of %lu instructions", what, n);
+            T_LOG("%s: %lu instructions, killed at each %lu. of them", what, n, step);
     }
+}
+
+static void kill_everywhere(const char *what, struct scene *s, const struct role *role,
+                            void (*before)(struct scene *s),
+                            void (*after)(struct scene *s, unsigned long n))
+{
+    kill_every(1, what, s, role, before, after);
+}
+
+/* Attaching is a thousand instructions, most of them the C library's: a death at each takes
+ * minutes.  LK_KILL_STEP=1 is what tests/kill/campaign_death.sh does. */
+static unsigned long long_step(void)
+{
+    const char *step = getenv("LK_KILL_STEP");
+    return step != NULL ? strtoul(step, NULL, 10) : 5;
 }
 
 /* Attached threads and the dead. */
@@ -116,7 +132,7 @@ T_TEST(attaching_loses_no_slot)
 {
     struct scene s = scene_make();
     const struct role role = {attach_and_detach, attach, &s};
-    kill_everywhere("attach", &s, &role, NULL, require_all_slots);
+    kill_every(long_step(), "attach", &s, &role, NULL, require_all_slots);
     lk_seg_close(s.seg);
 }
 
@@ -152,7 +168,8 @@ T_TEST(attaching_in_a_dead_threads_slot_loses_no_slot)
 {
     struct scene s = scene_make();
     const struct role role = {attach_elsewhere, attach, &s};
-    kill_everywhere("attach in a dead thread's slot", &s, &role, fill_with_dead, require_all_slots);
+    kill_every(long_step(), "attach in a dead thread's slot", &s, &role, fill_with_dead,
+               require_all_slots);
     lk_seg_close(s.seg);
 }
 

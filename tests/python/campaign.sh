@@ -13,3 +13,6 @@ cd "$here"
 LK_PYTHON_KILLS=$kills LK_PYTHON_KILLS_MIN=$kills LK_PYTHON_SECONDS=1800 \
     "$python" -m unittest test_examples.Examples.test_torture
 "$python" -m unittest test_package.Wheel
+if [ -d "$root/dev/python-debug" ]; then # a million calls under a count of all references
+    PYTHONPATH=$root/dev/python-debug "$python-dbg" test_references.py
+fi

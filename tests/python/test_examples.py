@@ -22,8 +22,13 @@ class Examples(lkpy.PythonTest):
     """What a user would copy works."""
 
     def start(self, name, *args):
-        return subprocess.Popen([sys.executable, os.path.join(EXAMPLES, name), *args],
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # Whoever runs the tests in the background may ignore SIGINT, and children inherit that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen([sys.executable, os.path.join(EXAMPLES, name), *args],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def test_torture(self):
         program = self.start("torture.py", "--json", "--kills", str(KILLS), "--seconds",

@@ -185,7 +185,7 @@ bool lock_run_mixed(struct lock_window *out, const struct lock_peer *p, unsigned
                                 .stop = &stop,
                                 .write_percent = write_percent,
                                 .work = with_work ? run.work : 0,
-                                .random = 88172645463325252u + 7919u * (begun + 1)};
+                                .random = 88172645463325252u + 7919ul * (begun + 1)};
         w[begun] = (struct worker){t, timed ? p->timed : p->mixed, begun, threads};
         if (pthread_create(&ids[begun], NULL, work, &w[begun]) != 0)
             break;

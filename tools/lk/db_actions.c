@@ -151,7 +151,7 @@ static int each_tree(struct db_call *call, struct sums *s)
             if (s->list && s->json)
                 cli_json_line(json_pack("{s:s, s:I, s:I, s:I, s:I}", "tree", name, "entries",
                                         (json_int_t)stat.entries, "nodes",
-                                        (json_int_t)(stat.leaves + stat.inner), "height",
+                                        (json_int_t)stat.leaves + (json_int_t)stat.inner, "height",
                                         (json_int_t)stat.height, "bytes", (json_int_t)stat.bytes));
             else if (s->list)
                 printf("%-24s %10" PRIu64 " entries %8" PRIu64 " nodes, height %" PRIu32

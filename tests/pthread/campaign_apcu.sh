@@ -1,6 +1,6 @@
 #!/bin/bash
-# APCu's kill test under liblatchkey-pthread.so, again and again.  docs/PTHREAD.md says why it is not
-# in make test.
+# APCu's kill test under liblatchkey-pthread.so, again and again.  docs/PTHREAD.md says why it is
+# not in make test.
 #     CAMPAIGN_SHORT=1    2 rounds
 rounds=10
 [ "${CAMPAIGN_SHORT:-0}" = 1 ] && rounds=2

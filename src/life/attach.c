@@ -186,7 +186,7 @@ static void place_self(struct lki_self *self, uint32_t slot, void *pair)
     self->token = (uint64_t *)(void *)(records + p->page_bytes - back * sizeof(uint64_t));
     self->record =
         (uint64_t *)(void *)records + (size_t)(slot % LKI_TOKENS_PER_PAGE) * LKI_RECORD_WORDS;
-    self->holds = (uint32_t *)(void *)(records + lki_holds_place(slot));
+    self->holds = lki_slot_holds(p, slot); /* where others look too: tools see one address */
 }
 
 /* The right to claim a slot: a record lock on a byte of the file, which the kernel takes back from

@@ -148,7 +148,7 @@ static void *wait_until_told(void *unused)
 {
     int rc = 0;
     T_REQUIRE_RC(lk_rmutex_lock(&s->mutex), 0);
-    s->items = 1;
+    __atomic_store_n(&s->items, 1, __ATOMIC_RELAXED);
     while (rc == 0)
         rc = lk_rcond_wait(&s->cond, &s->mutex);
     T_REQUIRE_RC(rc, EOWNERDEAD);

@@ -34,56 +34,6 @@ struct lki_hasher {
     size_t size;
 };
 
-/* The state, in four registers. */
-struct lki_sip {
-    uint64_t a, b, c, d;
-};
-
-static inline __attribute__((always_inline)) uint64_t lki_sip_rotate(uint64_t x, unsigned bits)
-{
-    return x << bits | x >> (64 - bits);
-}
-
-static inline __attribute__((always_inline)) struct lki_sip lki_sip_round1(struct lki_sip v)
-{
-    v.a += v.b;
-    v.c += v.d;
-    v.b = lki_sip_rotate(v.b, 13) ^ v.a;
-    v.d = lki_sip_rotate(v.d, 16) ^ v.c;
-    v.a = lki_sip_rotate(v.a, 32);
-    v.c += v.b;
-    v.a += v.d;
-    v.b = lki_sip_rotate(v.b, 17) ^ v.c;
-    v.d = lki_sip_rotate(v.d, 21) ^ v.a;
-    v.c = lki_sip_rotate(v.c, 32);
-    return v;
-}
-
-static inline __attribute__((always_inline)) struct lki_sip lki_sip_compress(struct lki_sip v,
-                                                                             uint64_t word)
-{
-    v.d ^= word;
-    v = lki_sip_round1(v);
-    v.a ^= word;
-    return v;
-}
-
-static inline __attribute__((always_inline)) struct lki_sip lki_sip_start(const uint64_t key[2])
-{
-    struct lki_sip v = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
-                        key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
-    return v;
-}
-
-static inline __attribute__((always_inline)) uint64_t lki_sip_finish(struct lki_sip v,
-                                                                     uint64_t tail, size_t size)
-{
-    v = lki_sip_compress(v, tail | (uint64_t)size << 56);
-    v.c ^= 0xff;
-    v = lki_sip_round1(lki_sip_round1(lki_sip_round1(v)));
-    return v.a ^ v.b ^ v.c ^ v.d;
-}
-
 static inline __attribute__((always_inline)) uint64_t lki_hash_word(const unsigned char *p)
 {
     uint64_t word;

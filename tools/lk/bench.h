@@ -146,6 +146,10 @@ double bench_most(const struct bench_series *s);
 /* The value that a share `part` (0..1) of the series does not exceed. */
 double bench_quantile(const struct bench_series *s, double part);
 
+/* `name` in the library `file` that lies beside this program (peers in C++), or NULL.  The library
+ * stays loaded. */
+void *bench_beside(const char *file, const char *name);
+
 /* The i-th CPU that this process may run on, -1 if there are not so many; how many there are. */
 int bench_cpu(unsigned i);
 unsigned bench_cpus(void);

@@ -1,8 +1,6 @@
 /* bench_keys.c - lk bench keys: sets of locks beside std::scoped_lock and sorted pthread mutexes,
  * the cost of the key and of the order graph, and the dining philosophers; all in one run, in
  * turn. */
-#include <dlfcn.h>
-#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -36,22 +34,6 @@ static void add_peers(struct keys *k, const struct keys_peer *peers)
 {
     for (; peers != NULL && peers->name != NULL && k->n < PEERS; peers++)
         k->peer[k->n++] = peers;
-}
-
-/* The C++ peers, from the library beside this program, or NULL. */
-static const struct keys_peer *std_peers(void)
-{
-    char path[PATH_MAX + 32];
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
-    if (n <= 0)
-        return NULL;
-    path[n] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return NULL;
-    strcpy(slash + 1, "lk-bench-std.so");
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    return library != NULL ? dlsym(library, "keys_peers_std") : NULL;
 }
 
 /* ---- one window ---------------------------------------------------------------------------- */
@@ -270,7 +252,7 @@ int bench_keys(const struct bench_options *o)
         return cli_fail(CLI_CANNOT, "out of memory");
     k->window_ns = o->window_ns / 10;
     add_peers(k, keys_peers_ours);
-    add_peers(k, std_peers());
+    add_peers(k, bench_beside("lk-bench-std.so", "keys_peers_std"));
     if (!o->json)
         bench_machine_print();
     int code = measure(k, o);

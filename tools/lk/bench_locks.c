@@ -4,9 +4,7 @@
  * are medians, ratios are of medians. */
 #include "bench_locks.h"
 
-#include <dlfcn.h>
 #include <libgen.h>
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,22 +43,6 @@ static void add_peers(struct locks *l, const struct lock_peer *list)
 {
     for (; list != NULL && list->name != NULL && l->n < PEERS_MAX; list++)
         l->all[l->n++].peer = list;
-}
-
-/* The peers of the library beside this program, or NULL. */
-static const struct lock_peer *tbb_peers(void)
-{
-    char path[PATH_MAX + 32];
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
-    if (n <= 0)
-        return NULL;
-    path[n] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return NULL;
-    strcpy(slash + 1, "lk-bench-tbb.so");
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    return library != NULL ? dlsym(library, "lock_peers_tbb") : NULL;
 }
 
 static const struct figures *find(const struct locks *l, const char *name)
@@ -283,7 +265,7 @@ int bench_locks(const struct bench_options *o)
     add_peers(l, lock_peers_ours);
     add_peers(l, lock_peers_glibc);
     add_peers(l, lock_peers_ck);
-    add_peers(l, tbb_peers());
+    add_peers(l, bench_beside("lk-bench-tbb.so", "lock_peers_tbb"));
     int code = CLI_CANNOT;
     if (lock_run_begin(SECTION_NS) && bench_robust_begin()) {
         struct bench_limits limits = {0};

@@ -1,10 +1,14 @@
-/* bench_rounds.c - series and their medians, CPUs, the machine, and the limits that must hold. */
+/* bench_rounds.c - series and their medians, CPUs, the machine, the limits that must
+ * hold, peers in libraries. */
+#include <dlfcn.h>
+#include <limits.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "cli.h"
@@ -214,4 +218,21 @@ int bench_limits_code(const struct bench_limits *l, bool check)
         if (!holds(&l->all[i]))
             return CLI_PROBLEM;
     return CLI_OK;
+}
+
+/* ---- peers in libraries -------------------------------------------------------------------- */
+
+void *bench_beside(const char *file, const char *name)
+{
+    char path[PATH_MAX + NAME_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
+    if (n <= 0)
+        return NULL;
+    path[n] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return NULL;
+    (void)snprintf(slash + 1, NAME_MAX, "%s", file);
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    return library != NULL ? dlsym(library, name) : NULL;
 }

@@ -83,6 +83,12 @@ struct bench_peer {
 extern const struct bench_peer bench_peer_plain, bench_peer_latchkey, bench_peer_lmdb,
     bench_peer_redis, bench_peer_memcached, bench_peer_apcu;
 
+/* The least that storing under a lock in shared memory costs (bench_bare.c): a yardstick for
+ * processes side by side, no peer of the contests. */
+extern const struct bench_peer bench_peer_bare;
+/* How long a cache line takes from the first CPU to the second; NAN if there is but one. */
+double bench_line_ns(void);
+
 /* The cache behind an open bench_peer_latchkey. */
 lk_cache *bench_latchkey_cache(const struct bench_peer *p);
 /* An anonymous cache with all entries of the load in it.  NULL and a message if not. */

@@ -231,6 +231,8 @@ static json_t *scaling_json(const char *operation, const struct bench_scaling *s
 struct results {
     struct contest get, set, get_large, set_large;
     struct bench_scaling hits, sets;
+    struct bench_scaling bare; /* sets of the yardstick */
+    double line_ns;            /* a cache line from one CPU to the other */
     struct bench_limits limits;
 };
 
@@ -270,19 +272,45 @@ static void print_results(const struct results *r)
     printf("\nprocesses, each on its own CPU\n");
     print_scaling(r->get.title, &r->hits);
     print_scaling(r->set.title, &r->sets);
+    print_scaling("bare locked store", &r->bare);
+    if (!isnan(r->line_ns))
+        printf("  a cache line changes from one CPU to the other and is seen in %.0f ns (about 60 "
+               "where "
+               "they share a cache, 200 and more where not)\n",
+               r->line_ns);
     bench_limits_print(&r->limits);
 }
 
 static void json_results(const struct results *r, const struct bench_options *o)
 {
     cli_json_print(json_pack(
-        "{s:s, s:o, s:{s:I, s:i, s:f, s:I, s:I}, s:[o, o, o, o], s:[o, o], s:o}", "bench", "peers",
-        "machine", bench_machine_json(), "workload", "entries", (json_int_t)o->entries, "key_bytes",
-        (int)BENCH_KEY_SIZE, "zipf", o->skew, "rounds", (json_int_t)o->rounds, "window_ns",
-        (json_int_t)o->window_ns, "contests", contest_json(&r->get), contest_json(&r->set),
-        contest_json(&r->get_large), contest_json(&r->set_large), "scaling",
-        scaling_json("get", &r->hits), scaling_json("set", &r->sets), "limits",
+        "{s:s, s:o, s:{s:I, s:i, s:f, s:I, s:I}, s:[o, o, o, o], s:[o, o, o], s:o, s:o}", "bench",
+        "peers", "machine", bench_machine_json(), "workload", "entries", (json_int_t)o->entries,
+        "key_bytes", (int)BENCH_KEY_SIZE, "zipf", o->skew, "rounds", (json_int_t)o->rounds,
+        "window_ns", (json_int_t)o->window_ns, "contests", contest_json(&r->get),
+        contest_json(&r->set), contest_json(&r->get_large), contest_json(&r->set_large), "scaling",
+        scaling_json("get", &r->hits), scaling_json("set", &r->sets),
+        scaling_json("bare locked store", &r->bare), "line_ns",
+        isnan(r->line_ns) ? json_null() : json_real(r->line_ns), "limits",
         bench_limits_json(&r->limits)));
+}
+
+/* One peer's sets, and its hits if `hits` is not NULL, by one process and by two. */
+static int scaling_of(const struct bench_peer *which, struct bench_scaling *hits,
+                      struct bench_scaling *sets, const struct bench_load *load,
+                      const struct bench_options *o)
+{
+    struct bench_peer peer = *which;
+    unsigned most = bench_cpus() < 2 ? 1 : 2;
+    int code = CLI_OK;
+    if (peer.open(&peer, load) != 0)
+        return CLI_CANNOT;
+    if (hits != NULL)
+        code = bench_scaling_run(hits, &peer, load, false, most, o);
+    if (code == CLI_OK)
+        code = bench_scaling_run(sets, &peer, load, true, most, o);
+    peer.close(&peer);
+    return code;
 }
 
 /* Two processes on the same load as the contests. */
@@ -291,16 +319,11 @@ static int run_scaling(struct results *r, const struct bench_options *o)
     struct bench_load load;
     if (!bench_load_init(&load, o->entries, o->value_size, o->skew))
         return CLI_CANNOT;
-    struct bench_peer peer = bench_peer_latchkey;
-    int code = CLI_CANNOT;
-    unsigned most = bench_cpus() < 2 ? 1 : 2;
-    if (peer.open(&peer, &load) == 0) {
-        code = bench_scaling_run(&r->hits, &peer, &load, false, most, o);
-        if (code == CLI_OK)
-            code = bench_scaling_run(&r->sets, &peer, &load, true, most, o);
-        peer.close(&peer);
-    }
+    int code = scaling_of(&bench_peer_latchkey, &r->hits, &r->sets, &load, o);
+    if (code == CLI_OK)
+        code = scaling_of(&bench_peer_bare, NULL, &r->bare, &load, o);
     bench_load_destroy(&load);
+    r->line_ns = bench_line_ns();
     return code;
 }
 

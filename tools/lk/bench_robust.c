@@ -3,6 +3,7 @@
  * at the slot of each. */
 #include "bench_robust.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@
 #include "latchkey/latchkey.h"
 #include "latchkey/robust.h"
 
-enum { ATTACHED = 64, IDLE = ATTACHED - 2, PAIRS = 200 };
+/* The main thread and the idle ones are 64; the two readers come and go. */
+enum { ATTACHED = 64, IDLE = ATTACHED - 1, READERS = 2, PAIRS = 200 };
 
 static struct {
     lk_seg *seg;
@@ -33,7 +35,7 @@ static void *attach_and_wait(void *unused)
 
 bool bench_robust_begin(void)
 {
-    int rc = lk_seg_create_anonymous(&at.seg, sizeof(lk_rrwlock), ATTACHED);
+    int rc = lk_seg_create_anonymous(&at.seg, sizeof(lk_rrwlock), ATTACHED + READERS);
     if (rc != 0)
         return cli_fail_rc("segment", rc), false;
     at.lock = lk_seg_memory(at.seg);
@@ -57,33 +59,48 @@ void bench_robust_end(void)
     lk_seg_close(at.seg);
 }
 
-static void read_pairs(void)
+/* Each returns 0, or what the first failing call returned. */
+static int read_pairs(void)
 {
-    for (int i = 0; i < PAIRS; i++)
-        if (lk_rrwlock_rdlock(at.lock) == 0)
-            (void)lk_rrwlock_unlock(at.lock);
-}
-
-static void write_pairs(void)
-{
-    for (int i = 0; i < PAIRS; i++)
-        if (lk_rrwlock_wrlock(at.lock) == 0)
-            (void)lk_rrwlock_unlock(at.lock);
-}
-
-static void glibc_pairs(void)
-{
-    for (int i = 0; i < PAIRS; i++) {
-        (void)pthread_rwlock_rdlock(&at.glibc);
-        (void)pthread_rwlock_unlock(&at.glibc);
+    int rc = 0;
+    for (int i = 0; i < PAIRS && rc == 0; i++) {
+        rc = lk_rrwlock_rdlock(at.lock);
+        if (rc == 0)
+            rc = lk_rrwlock_unlock(at.lock);
     }
+    return rc;
 }
 
-static double window(void (*pairs)(void), uint64_t window_ns)
+static int write_pairs(void)
+{
+    int rc = 0;
+    for (int i = 0; i < PAIRS && rc == 0; i++) {
+        rc = lk_rrwlock_wrlock(at.lock);
+        if (rc == 0)
+            rc = lk_rrwlock_unlock(at.lock);
+    }
+    return rc;
+}
+
+static int glibc_pairs(void)
+{
+    int rc = 0;
+    for (int i = 0; i < PAIRS && rc == 0; i++) {
+        rc = pthread_rwlock_rdlock(&at.glibc);
+        if (rc == 0)
+            rc = pthread_rwlock_unlock(&at.glibc);
+    }
+    return rc;
+}
+
+/* Nanoseconds a pair; NAN and a message if a call failed. */
+static double window(int (*pairs)(void), uint64_t window_ns)
 {
     uint64_t begun = cli_now_ns(), now, n = 0;
     do {
-        pairs();
+        int rc = pairs();
+        if (rc != 0)
+            return cli_fail_rc("lock or unlock", rc), NAN;
         n += PAIRS;
         now = cli_now_ns();
     } while (now - begun < window_ns);
@@ -101,7 +118,7 @@ static void *read_on(void *arg)
 {
     struct reader *r = arg;
     bench_pin(r->cpu);
-    read_pairs(); /* attached, and warm */
+    (void)read_pairs(); /* attached, and warm; window() would see it fail */
     while (!atomic_load(r->go))
         ;
     r->per_second = 1e9 / window(read_pairs, r->window_ns);
@@ -125,7 +142,7 @@ static bool readers(unsigned n, uint64_t window_ns, double *per_second)
         (void)pthread_join(t[i], NULL);
         *per_second += r[i].per_second;
     }
-    return true;
+    return !isnan(*per_second);
 }
 
 bool bench_robust_round(struct bench_robust *r, uint64_t window_ns)

@@ -20,11 +20,13 @@ struct lock_thread {
     void *lock;
     struct lock_data *data;
     const uint32_t *stop; /* not 0: end */
+    uint64_t window_ns;   /* of the timed form, which looks at the clock itself: who came to stop it
+                             would take a CPU from the other, often inside the lock */
     unsigned write_percent;
     unsigned work;   /* rounds of lock_work() in each section */
     uint64_t random; /* any number but 0 */
     uint64_t reads, writes, torn;
-    uint64_t wait_ns, longest_ns; /* of the timed form */
+    uint64_t waits, wait_ns, longest_ns; /* of the timed form */
 } __attribute__((aligned(128)));
 
 /* A lock to measure.  `pairs` locks and unlocks n times, for reading or writing, nothing inside. */
@@ -80,9 +82,12 @@ static inline void lock_section(struct lock_thread *t, int write)
     }
 }
 
-static inline void lock_waited(struct lock_thread *t, uint64_t begun_ns)
+static inline void lock_waited(struct lock_thread *t, uint64_t begun_ns, uint64_t end_ns)
 {
-    uint64_t ns = lock_now_ns() - begun_ns;
+    uint64_t now_ns = lock_now_ns(), ns = now_ns - begun_ns;
+    if (now_ns > end_ns)
+        return; /* the other may have ended, and the main thread have its CPU */
+    t->waits++;
     t->wait_ns += ns;
     if (ns > t->longest_ns)
         t->longest_ns = ns;
@@ -110,15 +115,18 @@ static inline void lock_waited(struct lock_thread *t, uint64_t begun_ns)
         __attribute__((always_inline)) void NAME##_loop(struct lock_thread *t, int timed)          \
     {                                                                                              \
         TYPE *l = (TYPE *)t->lock;                                                                 \
-        while (__atomic_load_n(t->stop, __ATOMIC_RELAXED) == 0) {                                  \
+        uint64_t end_ns = timed ? lock_now_ns() + t->window_ns : 0;                                \
+        while (timed || __atomic_load_n(t->stop, __ATOMIC_RELAXED) == 0) {                         \
             int write = lock_random(&t->random) >> 32 < t->write_percent * (1ull << 32) / 100;     \
             uint64_t begun_ns = timed ? lock_now_ns() : 0;                                         \
+            if (timed && begun_ns >= end_ns)                                                       \
+                break;                                                                             \
             if (write)                                                                             \
                 WL(l);                                                                             \
             else                                                                                   \
                 RL(l);                                                                             \
             if (timed)                                                                             \
-                lock_waited(t, begun_ns);                                                          \
+                lock_waited(t, begun_ns, end_ns);                                                       \
             lock_section(t, write);                                                                \
             if (write)                                                                             \
                 WU(l);                                                                             \

@@ -140,29 +140,32 @@ static void *work(void *arg)
 
 static void judge(struct lock_window *out, const struct worker *w, unsigned threads, double ns)
 {
-    uint64_t sum = 0, most = 0, least = UINT64_MAX, wait_ns = 0, longest_ns = 0;
+    uint64_t sum = 0, most = 0, least = UINT64_MAX, waits = 0, wait_ns = 0, longest_ns = 0;
     for (unsigned i = 0; i < threads; i++) {
         uint64_t n = w[i].t.reads + w[i].t.writes;
         sum += n;
         most = n > most ? n : most;
         least = n < least ? n : least;
+        waits += w[i].t.waits;
         wait_ns += w[i].t.wait_ns;
         longest_ns = w[i].t.longest_ns > longest_ns ? w[i].t.longest_ns : longest_ns;
     }
     out->rate = (double)sum * 1e9 / ns;
     out->share = (double)most / (double)(least > 0 ? least : 1);
-    double mean = sum > 0 ? (double)wait_ns / (double)sum - run.clock_ns : 0;
+    double mean = waits > 0 ? (double)wait_ns / (double)waits - run.clock_ns : 0;
     out->wait_ns = mean > 1 ? mean : 1;
     out->longest = ((double)longest_ns - run.clock_ns) / out->wait_ns;
 }
 
-/* How long it was, in ns. */
-static double let_run(uint64_t window_ns, unsigned threads)
+/* How long it was, in ns.  Timed windows end by themselves. */
+static double let_run(uint64_t window_ns, unsigned threads, bool timed)
 {
     while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < threads)
         (void)nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL); /* they may need this CPU */
     uint64_t begun_ns = lock_now_ns();
     __atomic_fetch_add(&ready, 1, __ATOMIC_ACQ_REL);
+    if (timed)
+        return (double)window_ns;
     (void)nanosleep(&(struct timespec){.tv_nsec = (long)(window_ns % 1000000000u),
                                        .tv_sec = (time_t)(window_ns / 1000000000u)},
                     NULL);
@@ -183,6 +186,7 @@ bool lock_run_mixed(struct lock_window *out, const struct lock_peer *p, unsigned
         struct lock_thread t = {.lock = run.lock,
                                 .data = &data,
                                 .stop = &stop,
+                                .window_ns = window_ns,
                                 .write_percent = write_percent,
                                 .work = with_work ? run.work : 0,
                                 .random = 88172645463325252u + 7919ul * (begun + 1)};
@@ -193,7 +197,7 @@ bool lock_run_mixed(struct lock_window *out, const struct lock_peer *p, unsigned
     uint64_t torn = 0;
     double ns = 1;
     if (begun == threads) {
-        ns = let_run(window_ns, threads);
+        ns = let_run(window_ns, threads, timed);
     } else {
         __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&ready, LOCK_THREADS_MAX + 1, __ATOMIC_RELEASE);

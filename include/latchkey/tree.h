@@ -51,6 +51,16 @@ LK_API LK_MUST_USE int lk_view_tree(lk_view *view, const char *name, lk_tree **t
 LK_API LK_MUST_USE int lk_txn_tree(lk_txn *txn, const char *name,
                                    const struct lk_tree_options *options, lk_tree **tree);
 
+/* Fill a tree of a transaction, which is empty, with entries that come in key order, the way to
+ * load many at once: nodes are made full and go to the store one by one, and no copy of them stays
+ * in memory.  fn(arg, &key, &value) gives an entry and returns 0 (its bytes are copied before it is
+ * called again), ENOENT after the last, or anything else to make the commit fail with that.  It is
+ * called during the commit only; until then the tree looks empty and may not be changed (EBUSY).
+ * Returns 0, EEXIST (it is not empty).  The commit then may return EINVAL (a key is not above the
+ * one before it, or too long; lk_error_text() says which), LK_ECHANGED (another filled the tree). */
+typedef int lk_load_fn(void *arg, struct lk_bytes *key, struct lk_bytes *value);
+LK_API LK_MUST_USE int lk_tree_load(lk_tree *t, lk_load_fn *fn, void *arg);
+
 /* *value = what `key` has.  Returns 0, ENOENT. */
 LK_API LK_MUST_USE int lk_tree_get(lk_tree *t, struct lk_bytes key, struct lk_bytes *value);
 /* Set it.  *is_new (may be NULL): was it absent?  Returns 0, EINVAL (too long). */

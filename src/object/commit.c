@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "object/db.h"
 #include "object/history.h"
+#include "object/load.h"
 
 struct commit {
     lk_txn *txn;
@@ -99,12 +100,13 @@ static int take_freed(struct commit *c, const lk_tree *t)
 static int store_named(struct commit *c, lk_tree *t)
 {
     struct lki_named named = {0, t->entries, t->leaf_max, t->inner_max};
-    int rc = store_tree(c, t);
+    int rc = t->load != NULL ? lki_load(t, &c->db->store, c->w, &named) : store_tree(c, t);
     if (rc == 0)
         rc = take_freed(c, t);
     if (rc != 0)
         return rc;
-    named.root = t->root != NULL ? t->root->oid : 0;
+    if (t->root != NULL)
+        named.root = t->root->oid;
     return lk_tree_put(c->names, (struct lk_bytes){t->name, strlen(t->name)},
                        (struct lk_bytes){&named, sizeof named}, NULL);
 }
@@ -202,6 +204,9 @@ static int commit_tree(struct commit *c, lk_tree *t)
     int rc = unmoved(c, t, &same, &named);
     if (rc != 0)
         return rc;
+    if (!same && t->load != NULL)
+        return lki_fail(LK_ECHANGED, "tree '%s': it was to be loaded, and is empty no more",
+                        t->name);
     return same ? store_named(c, t) : redo(c, t, &named);
 }
 

@@ -53,6 +53,7 @@ struct savepoint {
         uint64_t entries;
         size_t freed;
         bool changed;
+        lk_load_fn *load;
     } * tree;
     size_t n;
 };

@@ -197,6 +197,8 @@ static int begin(lk_tree *t, struct lk_bytes key, struct lk_bytes value)
         return EPERM;
     if (t->broken != 0)
         return t->broken;
+    if (t->load != NULL)
+        return EBUSY;
     if (key.size > LK_KEY_MAX || value.size > LK_VALUE_MAX)
         return EINVAL;
     return lk_section_begin();
@@ -434,4 +436,17 @@ int lk_tree_clear(lk_tree *t)
     }
     lk_section_end();
     return rc;
+}
+
+int lk_tree_load(lk_tree *t, lk_load_fn *fn, void *arg)
+{
+    if (t->edit == 0)
+        return EPERM;
+    if (t->broken != 0)
+        return t->broken;
+    if (t->root != NULL || t->load != NULL)
+        return EEXIST;
+    t->load = fn;
+    t->load_arg = arg;
+    return done(t, 0);
 }

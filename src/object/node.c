@@ -16,21 +16,6 @@ int lki_compare(struct lk_bytes a, struct lk_bytes b)
     return c != 0 ? c : (a.size > b.size) - (a.size < b.size);
 }
 
-/* Four bytes of a key from `prefix` on, as a number that sorts as they do. */
-static inline uint32_t first_of(struct lk_bytes key, size_t prefix)
-{
-    const unsigned char *p = (const unsigned char *)key.at + prefix;
-    if (key.size >= prefix + 4) {
-        uint32_t v;
-        memcpy(&v, p, 4);
-        return __builtin_bswap32(v);
-    }
-    uint32_t v = 0;
-    for (size_t i = prefix; i < prefix + 4; i++)
-        v = v << 8 | (i < key.size ? *p++ : 0);
-    return v;
-}
-
 /* How `key` stands to the bytes that all keys of the node share: < 0 below them all. */
 static int against_prefix(const struct lki_node *n, struct lk_bytes key)
 {
@@ -68,7 +53,7 @@ static uint32_t search(const struct lki_node *n, uint32_t low, uint32_t high, st
             return c < 0 ? low : high;
     }
     const struct lki_slot *s = lki_slots(n->page);
-    uint32_t first = first_of(key, n->page->prefix);
+    uint32_t first = lki_first_of(key, n->page->prefix);
     uint32_t at = lower(s, low, high, first);
     while (at < high && s[at].first == first) {
         int c = lki_compare(lki_node_key(n, at), key);
@@ -245,13 +230,10 @@ static void set_prefix(struct lki_node *n)
     if (n->page->count <= begin)
         return;
     struct lk_bytes a = lki_node_key(n, begin), b = lki_node_key(n, n->page->count - 1);
-    size_t most = a.size < b.size ? a.size : b.size, same = 0;
-    while (same < most &&
-           ((const unsigned char *)a.at)[same] == ((const unsigned char *)b.at)[same])
-        same++;
+    size_t same = lki_common(a, b);
     n->page->prefix = (uint16_t)same;
     for (uint32_t i = begin; i < n->page->count; i++)
-        lki_slots(n->page)[i].first = first_of(lki_node_key(n, i), same);
+        lki_slots(n->page)[i].first = lki_first_of(lki_node_key(n, i), same);
 }
 
 static bool has_prefix(const struct lki_node *n, uint32_t but, struct lk_bytes key)
@@ -269,14 +251,7 @@ static void put_cell(struct lki_node *n, uint32_t at, struct lk_bytes key, struc
     struct lki_page *p = n->page;
     p->used += LKI_CELL_HEAD + (uint32_t)(key.size + value.size);
     unsigned char *cell = (unsigned char *)p + n->size - p->used;
-    uint16_t key_size = (uint16_t)key.size;
-    uint32_t value_size = (uint32_t)value.size;
-    memcpy(cell, &key_size, sizeof key_size);
-    memcpy(cell + 2, &value_size, sizeof value_size);
-    if (key.size > 0)
-        memcpy(cell + LKI_CELL_HEAD, key.at, key.size);
-    if (value.size > 0)
-        memcpy(cell + LKI_CELL_HEAD + key.size, value.at, value.size);
+    lki_cell_write(cell, key, value);
     lki_slots(p)[at].back = p->used;
 }
 
@@ -298,7 +273,7 @@ int lki_node_insert(struct lki_node *n, uint32_t at, struct lk_bytes key, struct
     p->count++;
     put_cell(n, at, key, value);
     if (has_prefix(n, at, key))
-        s[at].first = first_of(key, p->prefix);
+        s[at].first = lki_first_of(key, p->prefix);
     else
         set_prefix(n);
     return 0;
@@ -387,28 +362,30 @@ int lki_node_move(struct lki_node *n, uint32_t at, struct lki_node *to, const st
 
 size_t lki_separator(struct lk_bytes a, struct lk_bytes b)
 {
-    size_t same = 0;
-    while (same < a.size && same < b.size &&
-           ((const unsigned char *)a.at)[same] == ((const unsigned char *)b.at)[same])
-        same++;
+    size_t same = lki_common(a, b);
     return same + 1 < b.size ? same + 1 : b.size;
+}
+
+void lki_page_sign(void *page, uint32_t size)
+{
+    uint32_t crc = lki_crc32c(page, size);
+    memcpy((char *)page + size, &crc, sizeof crc);
 }
 
 int lki_node_seal(struct lki_node *n, struct lk_bytes *record)
 {
-    uint32_t size = (uint32_t)sizeof *n->page + lki_node_bytes(n), crc;
+    uint32_t size = (uint32_t)sizeof *n->page + lki_node_bytes(n);
     /* Room for the checksum, which is no part of the page. */
     int rc = compact(n, size);
     if (rc != 0)
         return rc;
-    struct lki_page *p = realloc(n->page, size + sizeof crc);
+    struct lki_page *p = realloc(n->page, size + sizeof(uint32_t));
     if (p == NULL)
         return ENOMEM;
     n->page = p;
     p->size = size;
-    crc = lki_crc32c(p, size);
-    memcpy((char *)p + size, &crc, sizeof crc);
-    *record = (struct lk_bytes){p, size + sizeof crc};
+    lki_page_sign(p, size);
+    *record = (struct lk_bytes){p, size + sizeof(uint32_t)};
     return 0;
 }
 

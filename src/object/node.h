@@ -64,12 +64,53 @@ static inline const unsigned char *lki_cell(const struct lki_node *n, uint32_t a
     return (const unsigned char *)n->page + n->size - lki_slots(n->page)[at].back;
 }
 
-static inline struct lk_bytes lki_node_key(const struct lki_node *n, uint32_t at)
+static inline struct lk_bytes lki_cell_key(const unsigned char *cell)
 {
-    const unsigned char *cell = lki_cell(n, at);
     uint16_t size;
     memcpy(&size, cell, sizeof size);
     return (struct lk_bytes){cell + LKI_CELL_HEAD, size};
+}
+
+static inline struct lk_bytes lki_node_key(const struct lki_node *n, uint32_t at)
+{
+    return lki_cell_key(lki_cell(n, at));
+}
+
+static inline void lki_cell_write(unsigned char *cell, struct lk_bytes key, struct lk_bytes value)
+{
+    uint16_t key_size = (uint16_t)key.size;
+    uint32_t value_size = (uint32_t)value.size;
+    memcpy(cell, &key_size, sizeof key_size);
+    memcpy(cell + 2, &value_size, sizeof value_size);
+    if (key.size > 0)
+        memcpy(cell + LKI_CELL_HEAD, key.at, key.size);
+    if (value.size > 0)
+        memcpy(cell + LKI_CELL_HEAD + key.size, value.at, value.size);
+}
+
+/* Four bytes of a key from `prefix` on, as a number that sorts as they do. */
+static inline uint32_t lki_first_of(struct lk_bytes key, size_t prefix)
+{
+    const unsigned char *p = (const unsigned char *)key.at + prefix;
+    uint32_t v;
+    if (key.size >= prefix + 4) {
+        memcpy(&v, p, 4);
+        return __builtin_bswap32(v);
+    }
+    v = 0;
+    for (size_t i = prefix; i < prefix + 4; i++)
+        v = v << 8 | (i < key.size ? *p++ : 0);
+    return v;
+}
+
+/* How many bytes two keys have in common at their beginning. */
+static inline size_t lki_common(struct lk_bytes a, struct lk_bytes b)
+{
+    size_t most = a.size < b.size ? a.size : b.size, same = 0;
+    while (same < most &&
+           ((const unsigned char *)a.at)[same] == ((const unsigned char *)b.at)[same])
+        same++;
+    return same;
 }
 
 static inline struct lk_bytes lki_node_value(const struct lki_node *n, uint32_t at)
@@ -121,6 +162,8 @@ int lki_node_move(struct lki_node *n, uint32_t at, struct lki_node *to, const st
 /* How many of b's first bytes make a key above a and not above b; a < b. */
 size_t lki_separator(struct lk_bytes a, struct lk_bytes b);
 
+/* The checksum behind a page of `size` bytes that is to be stored. */
+void lki_page_sign(void *page, uint32_t size);
 /* Make the page what is stored: no free space, the checksum behind it.  *record lies in the
  * node. */
 int lki_node_seal(struct lki_node *n, struct lk_bytes *record);

@@ -67,7 +67,9 @@ struct lk_tree {
     lk_tree *next;
     struct lki_ref *base_root;
     uint64_t base_entries;
-    bool changed; /* against its base */
+    bool changed;     /* against its base */
+    lk_load_fn *load; /* it will be filled from this when it is committed; NULL = no */
+    void *load_arg;
     char name[];
 };
 

@@ -98,7 +98,8 @@ int lk_txn_savepoint(lk_txn *x, unsigned *mark)
         return ENOMEM;
     }
     for (lk_tree *t = x->trees; t != NULL; t = t->next) {
-        s->tree[s->n++] = (struct saved_tree){t, t->root, t->entries, t->freed.n, t->changed};
+        s->tree[s->n++] =
+            (struct saved_tree){t, t->root, t->entries, t->freed.n, t->changed, t->load};
         if (t->root != NULL)
             lki_ref_keep(t->root);
     }
@@ -110,15 +111,16 @@ int lk_txn_savepoint(lk_txn *x, unsigned *mark)
     return 0;
 }
 
-static void restore(lk_tree *t, struct lki_ref *root, uint64_t entries, size_t freed, bool changed)
+static void restore(lk_tree *t, const struct saved_tree *to)
 {
-    if (root != NULL)
-        lki_ref_keep(root);
+    if (to->root != NULL)
+        lki_ref_keep(to->root);
     lki_ref_drop(t->root);
-    t->root = root;
-    t->entries = entries;
-    t->freed.n = freed;
-    t->changed = changed;
+    t->root = to->root;
+    t->entries = to->entries;
+    t->freed.n = to->freed;
+    t->changed = to->changed;
+    t->load = to->load;
     t->broken = 0;
     t->changes++;
 }
@@ -139,10 +141,9 @@ int lk_txn_rollback(lk_txn *x, unsigned mark)
         size_t i = 0;
         while (i < s->n && s->tree[i].tree != t)
             i++;
-        if (i < s->n)
-            restore(t, s->tree[i].root, s->tree[i].entries, s->tree[i].freed, s->tree[i].changed);
-        else
-            restore(t, t->base_root, t->base_entries, 0, false);
+        restore(t, i < s->n
+                       ? &s->tree[i]
+                       : &(struct saved_tree){.root = t->base_root, .entries = t->base_entries});
     }
     new_edit(x);
     return 0;

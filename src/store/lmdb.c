@@ -103,8 +103,11 @@ static int failed(int rc, const char *what)
     }
 }
 
+/* The upper half of the numbers (commits) comes first, so that a new node's is behind all others:
+ * LMDB then fills pages instead of halving them. */
 static MDB_val key_of(uint64_t oid, unsigned char bytes[8])
 {
+    oid ^= UINT64_C(1) << 63;
     for (int i = 7; i >= 0; i--, oid >>= 8)
         bytes[i] = (unsigned char)oid;
     return (MDB_val){8, bytes};
@@ -116,8 +119,14 @@ static int get_head(MDB_txn *txn, MDB_dbi dbi, struct head *head)
     MDB_val key = key_of(0, place), value;
     *head = (struct head){0, LK_OID_FIRST};
     int rc = p_mdb_get(txn, dbi, &key, &value);
-    if (rc == MDB_NOTFOUND)
-        return 0;
+    if (rc == MDB_NOTFOUND) {
+        /* There is no commit 0: here the head was before the order of keys was changed. */
+        key = key_of(UINT64_C(1) << 63, place);
+        rc = p_mdb_get(txn, dbi, &key, &value);
+        return rc == 0 ? lki_fail(LK_EVERSION,
+                                  "the file is of an older, unreleased version of latchkey")
+                       : failed(rc == MDB_NOTFOUND ? 0 : rc, "reading the head record");
+    }
     if (rc == 0 && value.mv_size != sizeof *head)
         return lki_fail(LK_ECORRUPT, "the head record has %zu bytes", value.mv_size);
     if (rc == 0)
@@ -333,6 +342,7 @@ struct write {
     struct lk_writing public;
     struct snap snap;
     struct head head;
+    uint64_t behind; /* every number that has a record is below this one */
 };
 
 static int lmdb_put(struct lk_writing *public, uint64_t oid, const void *bytes, size_t size)
@@ -341,8 +351,12 @@ static int lmdb_put(struct lk_writing *public, uint64_t oid, const void *bytes, 
     struct file *f = public->store;
     unsigned char place[8];
     MDB_val key = key_of(oid, place), value = {size, (void *)(uintptr_t)bytes};
-    if (bytes != NULL)
-        return failed(p_mdb_put(w->snap.txn, f->dbi, &key, &value, 0), "writing a record");
+    if (bytes != NULL) {
+        bool last = oid >= w->behind && oid < w->head.next_oid;
+        w->behind = last ? oid + 1 : w->behind;
+        return failed(p_mdb_put(w->snap.txn, f->dbi, &key, &value, last ? MDB_APPEND : 0),
+                      "writing a record");
+    }
     int rc = p_mdb_del(w->snap.txn, f->dbi, &key, NULL);
     return rc == MDB_NOTFOUND ? 0 : failed(rc, "removing a record");
 }
@@ -365,6 +379,7 @@ static int lmdb_write(void *store, lk_store_body *body, void *arg, uint64_t *tid
     rc = get_head(w.snap.txn, f->dbi, &w.head);
     if (rc == 0) {
         w.head.tid++;
+        w.behind = w.head.next_oid;
         w.public = (struct lk_writing){w.head.tid, &w.snap, lmdb_put, f};
         rc = body(arg, &w.public);
     }

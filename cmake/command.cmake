@@ -24,6 +24,15 @@ if(CMAKE_CXX_COMPILER AND NOT LATCHKEY_INSTRUMENTED)
     set_target_properties(lk_bench_std PROPERTIES PREFIX "" OUTPUT_NAME lk-bench-std
                           CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
     target_compile_options(lk_bench_std PRIVATE -O2)
+    # absl::btree_map for lk db bench.
+    find_package(absl QUIET CONFIG)
+    if(TARGET absl::btree)
+        add_library(lk_bench_absl MODULE tools/lk/bench_db_absl.cpp)
+        set_target_properties(lk_bench_absl PROPERTIES PREFIX "" OUTPUT_NAME lk-bench-absl
+                              CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+        target_compile_options(lk_bench_absl PRIVATE -O2)
+        target_link_libraries(lk_bench_absl PRIVATE absl::btree)
+    endif()
     find_package(TBB QUIET CONFIG)
     if(TARGET TBB::tbb)
         add_library(lk_bench_tbb MODULE tools/lk/bench_locks_tbb.cpp)

@@ -1,281 +1,275 @@
-/* bench_db.c - lk db bench: trees beside LMDB's plain map in one run, on 8-byte integer keys. */
+/* bench_db.c - lk db bench: trees beside absl::btree_map, LMDB's own map and python3-btrees, on
+ * 8-byte integer keys, in one run and in turn; then loads and uses of objects. */
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
-#include <lmdb.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "db_cmd.h"
+#include "bench_db_peers.h"
 
-enum { RANGE = 100, RANGES = 20000, GETS = 1000000, USES = 64, DEFAULT_KEYS = 100000 };
+enum { GETS = 200000, RANGES = 5000, COMMITS = 300, SIZES = 2, ROUNDS = 7 };
+static const uint64_t sizes[SIZES] = {100000, 1000000};
+static const struct {
+    const char *name, *key;
+} works[DB_WORKS] = {
+    {"random inserts, one txn", "insert_ns"},
+    {"appends, one txn", "append_ns"},
+    {"random get", "get_ns"},
+    {"scan, an entry", "scan_ns"},
+    {"range of 100", "range_ns"},
+    {"change and commit", "commit_ns"},
+};
 
-struct figures {
-    double append, insert, get, scan, range; /* ns for one entry, a range in all */
+/* What was measured with `load.n` keys. */
+struct table {
+    struct db_load load;
+    struct db_peer peer[DB_PEERS_MAX];
+    size_t n;
+    struct bench_series ns[DB_PEERS_MAX][DB_WORKS];        /* one of them */
+    double heap[DB_PEERS_MAX][2], stored[DB_PEERS_MAX][2]; /* bytes an entry: inserted, appended */
 };
 
 struct bench {
-    uint64_t n;
-    uint64_t *key; /* in random order */
-    char place[64];
-    volatile uint64_t sink;
+    struct table table[SIZES];
+    size_t tables;
+    struct db_object_figures object;
+    uint64_t rounds;
+    struct cli_progress progress;
 };
 
-static uint64_t mix(uint64_t *x)
+/* How many of it one call does. */
+static uint64_t count(const struct table *t, enum db_work work)
 {
-    *x += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t z = *x;
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return work == DB_GET      ? GETS
+           : work == DB_RANGES ? RANGES
+           : work == DB_COMMIT ? COMMITS
+                               : t->load.n;
 }
 
-static bool shuffle(struct bench *b)
+static bool one(struct table *t, size_t p, enum db_work work)
 {
-    uint64_t seed = 1;
-    b->key = calloc(b->n, sizeof *b->key);
-    for (uint64_t i = 0; b->key != NULL && i < b->n; i++) {
-        uint64_t j = mix(&seed) % (i + 1);
-        b->key[i] = b->key[j];
-        b->key[j] = i;
+    uint64_t n = count(t, work);
+    if (work == DB_COMMIT && t->peer[p].commit == NULL)
+        return true;
+    struct db_timed timed = db_run(&t->peer[p], &t->load, work, n);
+    bench_add(&t->ns[p][work], timed.ns / (double)n);
+    return timed.ok;
+}
+
+/* Fill an empty map; in the first round, weigh it. */
+static bool fill(struct table *t, size_t p, enum db_work work, bool weigh)
+{
+    struct db_peer *peer = &t->peer[p];
+    if (peer->reset(peer, &t->load) != 0) {
+        (void)cli_fail(CLI_CANNOT, "%s: %s", peer->name, peer->why);
+        return false;
     }
-    return b->key != NULL;
+    uint64_t before = db_heap_bytes();
+    if (!one(t, p, work))
+        return false;
+    if (weigh) {
+        double n = (double)t->load.n;
+        t->heap[p][work] = peer->resident ? (double)(db_heap_bytes() - before) / n : NAN;
+        t->stored[p][work] = peer->stored != NULL ? (double)peer->stored(peer) / n : NAN;
+    }
+    return true;
 }
 
-static double per(uint64_t begun, uint64_t n)
+static bool round_of(struct table *t, bool first)
 {
-    return (double)(cli_now_ns() - begun) / (double)n;
+    for (enum db_work work = DB_INSERT; work <= DB_APPEND; work++)
+        for (size_t p = 0; p < t->n; p++)
+            if (cli_stop || !fill(t, p, work, first))
+                return false;
+    for (enum db_work work = DB_GET; work < DB_WORKS; work++)
+        for (size_t p = 0; p < t->n; p++)
+            if (cli_stop || !one(t, p, work))
+                return false;
+    return true;
 }
 
-/* ---- ours ----------------------------------------------------------------------------------- */
-
-static int put(lk_tree *t, uint64_t i)
+static int measure(struct bench *b, uint64_t n)
 {
-    unsigned char key[8];
-    lk_key_int64(key, (int64_t)i);
-    return lk_tree_put(t, (struct lk_bytes){key, 8}, (struct lk_bytes){&i, 8}, NULL);
-}
-
-static int fill_ours(struct bench *b, lk_db *db, const char *name, bool append, double *ns)
-{
-    lk_txn *x;
-    lk_tree *t;
-    uint64_t begun = cli_now_ns();
-    int rc = lk_txn_begin(db, &x);
-    if (rc != 0)
-        return rc;
-    rc = lk_txn_tree(x, name, NULL, &t);
-    for (uint64_t i = 0; i < b->n && rc == 0; i++)
-        rc = put(t, append ? i : b->key[i]);
-    if (rc == 0)
-        rc = lk_txn_commit(x, NULL);
-    if (rc != 0)
-        lk_txn_abort(x);
-    *ns = per(begun, b->n);
-    return rc;
-}
-
-static int get_ours(struct bench *b, lk_tree *t, double *ns)
-{
-    uint64_t begun = cli_now_ns(), sum = 0;
+    struct table *t = &b->table[b->tables++];
+    if (!db_load_init(&t->load, n))
+        return cli_fail(CLI_CANNOT, "keys: %s", strerror(errno));
+    t->n = db_peers_open(t->peer, &t->load, true);
+    bool done = true;
+    for (uint64_t i = 0; i < b->rounds && done; i++) {
+        done = round_of(t, i == 0);
+        cli_progress_show(&b->progress, (b->tables - 1) * b->rounds + i + 1, NULL);
+    }
     int rc = 0;
-    for (uint64_t i = 0; i < GETS && rc == 0; i++) {
-        unsigned char key[8];
-        struct lk_bytes value;
-        if (i % USES == 0) {
-            if (i > 0)
-                lk_section_end();
-            rc = lk_section_begin();
-        }
-        lk_key_int64(key, (int64_t)b->key[i % b->n]);
-        rc = rc == 0 ? lk_tree_get(t, (struct lk_bytes){key, 8}, &value) : rc;
-        if (rc == 0)
-            sum += *(const unsigned char *)value.at;
-    }
-    lk_section_end();
-    *ns = per(begun, GETS);
-    b->sink = sum;
-    return rc;
+    if (done && b->object.use_ns.n == 0)
+        rc = db_object_rounds(&b->object, t->load.place, 3 * b->rounds);
+    db_peers_close(t->peer, t->n);
+    db_load_destroy(&t->load);
+    if (rc != 0)
+        return cli_fail_rc("objects", rc);
+    return cli_stop ? CLI_STOPPED : done ? CLI_OK : CLI_CANNOT;
 }
 
-static int walk_ours(struct bench *b, lk_tree *t, const struct lk_range *range, uint64_t most)
+/* ---- judging -------------------------------------------------------------------------------- */
+
+static double median(const struct table *t, const char *peer, enum db_work work)
 {
-    lk_cursor c;
-    struct lk_bytes key, value;
-    int rc = lk_section_begin();
-    if (rc != 0)
-        return rc;
-    rc = lk_cursor_begin(&c, t, range, false);
-    for (uint64_t i = 0; i < most && rc == 0; i++) {
-        rc = lk_cursor_next(&c, &key, &value);
-        if (rc == 0)
-            b->sink += *(const unsigned char *)value.at;
-    }
-    lk_cursor_end(&c);
-    lk_section_end();
-    return rc == ENOENT ? 0 : rc;
+    for (size_t p = 0; p < t->n; p++)
+        if (strcmp(t->peer[p].name, peer) == 0)
+            return bench_median(&t->ns[p][work]);
+    return NAN;
 }
 
-static int measure_ours(struct bench *b, lk_db *db, struct figures *f)
+static void judge_table(const struct table *t, struct bench_limits *l)
 {
-    lk_view *v;
-    lk_tree *t;
-    int rc = fill_ours(b, db, "append", true, &f->append);
-    if (rc == 0)
-        rc = fill_ours(b, db, "random", false, &f->insert);
-    if (rc != 0 || (rc = lk_db_view(db, &v)) != 0)
-        return rc;
-    rc = lk_view_tree(v, "append", &t);
-    if (rc == 0)
-        rc = walk_ours(b, t, NULL, b->n); /* all resident */
-    if (rc == 0)
-        rc = get_ours(b, t, &f->get);
-    uint64_t begun = cli_now_ns();
-    if (rc == 0)
-        rc = walk_ours(b, t, NULL, b->n);
-    f->scan = per(begun, b->n);
-    begun = cli_now_ns();
-    for (int i = 0; i < RANGES && rc == 0; i++) {
-        unsigned char key[8];
-        lk_key_int64(key, (int64_t)b->key[(uint64_t)i % b->n]);
-        struct lk_bytes low = {key, 8};
-        rc = walk_ours(b, t, &(struct lk_range){.low = &low}, RANGE);
+    static const struct {
+        enum db_work work;
+        const char *peer;
+        double most;
+    } wanted[] = {
+        {DB_GET, "absl::btree_map", 1.25},
+        {DB_GET, "LMDB", 0.5},
+        {DB_SCAN, "absl::btree_map", 1.5},
+        {DB_RANGES, "LMDB", 0.5},
+        {DB_INSERT, "LMDB", 1},
+        {DB_APPEND, "LMDB", 1.5},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        char text[96];
+        snprintf(text, sizeof text, "%" PRIu64 " keys: %s / %s", t->load.n,
+                 works[wanted[i].work].name, wanted[i].peer);
+        bench_limit_at_most(l, text, wanted[i].most, "x",
+                            median(t, "latchkey", wanted[i].work) /
+                                median(t, wanted[i].peer, wanted[i].work));
     }
-    f->range = per(begun, RANGES);
-    lk_view_end(v);
-    return rc;
 }
 
-/* ---- LMDB ----------------------------------------------------------------------------------- */
-
-static int fill_lmdb(struct bench *b, MDB_env *env, MDB_dbi *dbi, const char *name, bool append,
-                     double *ns)
+static void judge(const struct bench *b, struct bench_limits *l)
 {
-    MDB_txn *x;
-    uint64_t begun = cli_now_ns();
-    int rc = mdb_txn_begin(env, NULL, 0, &x);
-    if (rc != 0)
-        return rc;
-    rc = mdb_dbi_open(x, name, MDB_CREATE, dbi);
-    for (uint64_t i = 0; i < b->n && rc == 0; i++) {
-        unsigned char bytes[8];
-        uint64_t k = append ? i : b->key[i];
-        lk_key_int64(bytes, (int64_t)k);
-        MDB_val key = {8, bytes}, value = {8, &k};
-        rc = mdb_put(x, *dbi, &key, &value, append ? MDB_APPEND : 0);
-    }
-    if (rc != 0)
-        mdb_txn_abort(x);
+    for (size_t i = 0; i < b->tables; i++)
+        judge_table(&b->table[i], l);
+    bench_limit_at_most(l, "load of a leaf of 60 entries, beyond the store's read", 500, "ns",
+                        bench_median(&b->object.load_ns) - bench_median(&b->object.read_ns));
+    bench_limit_at_most(l, "use of a resident object, a section for 64", 5, "ns",
+                        bench_median(&b->object.use_ns));
+    bench_limit_at_least(l, "two readers of one object / one", 1.8, "x",
+                         bench_median(&b->object.readers));
+}
+
+/* ---- printing ------------------------------------------------------------------------------- */
+
+static void print_number(double x, int width)
+{
+    if (isnan(x))
+        printf(" %*s", width, "-");
     else
-        rc = mdb_txn_commit(x);
-    *ns = per(begun, b->n);
-    return rc;
+        printf(" %*.1f", width, x);
 }
 
-static void read_lmdb(struct bench *b, MDB_txn *x, MDB_dbi dbi, struct figures *f)
+static void print_table(const struct table *t)
 {
-    MDB_cursor *c;
-    MDB_val key, value;
-    unsigned char bytes[8];
-    uint64_t begun = cli_now_ns();
-    for (uint64_t i = 0; i < GETS; i++) {
-        lk_key_int64(bytes, (int64_t)b->key[i % b->n]);
-        key = (MDB_val){8, bytes};
-        if (mdb_get(x, dbi, &key, &value) == 0)
-            b->sink += *(const unsigned char *)value.mv_data;
+    static const char *const how[2] = {"random inserts", "appends"};
+    printf("\n%" PRIu64 " keys, ns of CPU for one (medians)\n%-26s", t->load.n, "");
+    for (size_t p = 0; p < t->n; p++)
+        printf(" %16s", t->peer[p].name);
+    printf("\n");
+    for (size_t w = 0; w < DB_WORKS; w++) {
+        printf("%-26s", works[w].name);
+        for (size_t p = 0; p < t->n; p++)
+            print_number(bench_median(&t->ns[p][w]), 16);
+        printf("\n");
     }
-    f->get = per(begun, GETS);
-    if (mdb_cursor_open(x, dbi, &c) != 0)
-        return;
-    begun = cli_now_ns();
-    for (int rc = mdb_cursor_get(c, &key, &value, MDB_FIRST); rc == 0;
-         rc = mdb_cursor_get(c, &key, &value, MDB_NEXT))
-        b->sink += *(const unsigned char *)value.mv_data;
-    f->scan = per(begun, b->n);
-    begun = cli_now_ns();
-    for (int i = 0; i < RANGES; i++) {
-        lk_key_int64(bytes, (int64_t)b->key[(uint64_t)i % b->n]);
-        key = (MDB_val){8, bytes};
-        int rc = mdb_cursor_get(c, &key, &value, MDB_SET_RANGE);
-        for (int k = 0; k < RANGE && rc == 0; k++) {
-            b->sink += *(const unsigned char *)value.mv_data;
-            rc = mdb_cursor_get(c, &key, &value, MDB_NEXT);
-        }
+    for (size_t i = 0; i < 2; i++) {
+        printf("heap bytes, %-14s", how[i]);
+        for (size_t p = 0; p < t->n; p++)
+            print_number(t->heap[p][i], 16);
+        printf("\nfile bytes, %-14s", how[i]);
+        for (size_t p = 0; p < t->n; p++)
+            print_number(t->stored[p][i], 16);
+        printf("\n");
     }
-    f->range = per(begun, RANGES);
-    mdb_cursor_close(c);
 }
 
-static int measure_lmdb(struct bench *b, struct figures *f)
+static void print(const struct bench *b)
 {
-    MDB_env *env;
-    MDB_txn *x;
-    MDB_dbi ordered, random;
-    char path[96];
-    snprintf(path, sizeof path, "%s/lmdb", b->place);
-    int rc = mdb_env_create(&env);
-    if (rc != 0)
-        return rc;
-    (void)mdb_env_set_mapsize(env, (size_t)8 << 30);
-    (void)mdb_env_set_maxdbs(env, 4);
-    rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOSYNC, 0600);
-    if (rc == 0)
-        rc = fill_lmdb(b, env, &ordered, "append", true, &f->append);
-    if (rc == 0)
-        rc = fill_lmdb(b, env, &random, "random", false, &f->insert);
-    if (rc == 0 && (rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &x)) == 0) {
-        read_lmdb(b, x, ordered, f);
-        mdb_txn_abort(x);
-    }
-    mdb_env_close(env);
-    return rc;
+    const struct table *t = &b->table[0];
+    for (size_t p = 0; p < t->n; p++)
+        printf("%-16s %-16s %s\n", t->peer[p].name, t->peer[p].version, t->peer[p].how);
+    for (size_t i = 0; i < b->tables; i++)
+        print_table(&b->table[i]);
+    printf("\nload of a leaf of 60     %8.1f ns, of it the store's read %.1f\n",
+           bench_median(&b->object.load_ns), bench_median(&b->object.read_ns));
+    printf("use of a resident object %8.2f ns\n", bench_median(&b->object.use_ns));
+    printf("two readers / one        %8.2f\n", bench_median(&b->object.readers));
 }
 
-static void show(const char *what, double ours, double theirs, double most)
+static json_t *number(double x)
 {
-    printf("%-24s %9.1f %9.1f %6.2f  (wanted: at most %.2f)\n", what, ours, theirs, ours / theirs,
-           most);
+    return isnan(x) ? json_null() : json_real(x);
 }
 
-static void remove_files(const struct bench *b)
+static json_t *table_json(const struct table *t)
 {
-    static const char *const names[] = {"ours", "ours-lock", "lmdb", "lmdb-lock"};
-    char path[128];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", b->place, names[i]);
-        (void)unlink(path);
+    json_t *peers = json_array();
+    for (size_t p = 0; p < t->n; p++) {
+        json_t *peer =
+            json_pack("{s:s, s:s}", "name", t->peer[p].name, "version", t->peer[p].version);
+        for (size_t w = 0; w < DB_WORKS; w++)
+            json_object_set_new(peer, works[w].key, number(bench_median(&t->ns[p][w])));
+        json_object_set_new(peer, "heap_bytes_inserted", number(t->heap[p][0]));
+        json_object_set_new(peer, "heap_bytes_appended", number(t->heap[p][1]));
+        json_object_set_new(peer, "file_bytes_inserted", number(t->stored[p][0]));
+        json_object_set_new(peer, "file_bytes_appended", number(t->stored[p][1]));
+        json_array_append_new(peers, peer);
     }
-    (void)rmdir(b->place);
+    return json_pack("{s:I, s:o}", "keys", (json_int_t)t->load.n, "peers", peers);
+}
+
+static void print_json(const struct bench *b, const struct bench_limits *limits)
+{
+    json_t *tables = json_array();
+    for (size_t i = 0; i < b->tables; i++)
+        json_array_append_new(tables, table_json(&b->table[i]));
+    json_t *object = json_pack(
+        "{s:o, s:o, s:o, s:o}", "load_ns", number(bench_median(&b->object.load_ns)), "read_ns",
+        number(bench_median(&b->object.read_ns)), "use_ns", number(bench_median(&b->object.use_ns)),
+        "two_readers", number(bench_median(&b->object.readers)));
+    cli_json_print(json_pack("{s:o, s:I, s:o, s:o, s:o}", "machine", bench_machine_json(), "rounds",
+                             (json_int_t)b->rounds, "tables", tables, "object", object, "limits",
+                             bench_limits_json(limits)));
 }
 
 int db_bench(struct db_call *call)
 {
-    struct bench b = {.n = DEFAULT_KEYS, .place = "/dev/shm/lk-db-bench-XXXXXX"};
-    struct figures ours = {0}, lmdb = {0};
-    char url[128];
-    lk_db *db;
-    if (call->n_words > 0 && !cli_parse_count("KEYS", call->words[0], 100, 10000000, &b.n))
+    uint64_t n = 0;
+    if (call->n_words > 0 && !cli_parse_count("KEYS", call->words[0], 1000, 100000000, &n))
         return CLI_USAGE;
-    if (!shuffle(&b) || mkdtemp(b.place) == NULL)
-        return cli_fail(CLI_CANNOT, "%s: %s", b.place, strerror(errno));
-    snprintf(url, sizeof url, "lmdb:%s/ours", b.place);
-    struct lk_db_options options = {.store.sync = LK_SYNC_NONE, .cache_bytes = (uint64_t)4 << 30};
-    int rc = lk_db_open(&db, url, &options);
-    if (rc == 0) {
-        rc = measure_ours(&b, db, &ours);
-        lk_db_close(db);
+    if (call->sizes != NULL)
+        return db_bench_sizes(call);
+    struct bench *b = calloc(1, sizeof *b);
+    struct bench_limits limits = {0};
+    if (b == NULL)
+        return cli_fail(CLI_CANNOT, "out of memory");
+    b->rounds = call->rounds != 0 ? call->rounds : ROUNDS;
+    if (!call->json)
+        bench_machine_print();
+    bench_pin(bench_cpu(0));
+    cli_progress_begin(&b->progress, "bench", b->rounds * (n != 0 ? 1 : SIZES), call->quiet);
+    b->progress.unit = "rounds";
+    int code = CLI_OK;
+    for (size_t i = 0; i < (n != 0 ? 1 : SIZES) && code == CLI_OK; i++)
+        code = measure(b, n != 0 ? n : sizes[i]);
+    cli_progress_end(&b->progress);
+    if (code == CLI_OK) {
+        judge(b, &limits);
+        if (call->json) {
+            print_json(b, &limits);
+        } else {
+            print(b);
+            bench_limits_print(&limits);
+        }
+        code = bench_limits_code(&limits, call->check);
     }
-    int theirs = rc == 0 ? measure_lmdb(&b, &lmdb) : 0;
-    remove_files(&b);
-    free(b.key);
-    if (rc != 0 || theirs != 0)
-        return rc != 0 ? cli_fail_rc(url, rc) : cli_fail(CLI_CANNOT, "%s", mdb_strerror(theirs));
-    printf("%" PRIu64 " keys of 8 bytes, ns        ours      lmdb  ratio\n", b.n);
-    show("append and commit", ours.append, lmdb.append, 1.5);
-    show("random inserts, commit", ours.insert, lmdb.insert, 1.0);
-    show("random get, resident", ours.get, lmdb.get, 0.5);
-    show("scan, an entry", ours.scan, lmdb.scan, 1.0);
-    show("range of 100", ours.range, lmdb.range, 0.5);
-    return CLI_OK;
+    free(b);
+    return code;
 }

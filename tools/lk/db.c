@@ -21,6 +21,9 @@ enum {
     O_SYNC,
     O_NOTE,
     O_REVERSE,
+    O_CHECK,
+    O_ROUNDS,
+    O_SIZES,
 };
 
 static const struct cli_option options[] = {
@@ -38,6 +41,9 @@ static const struct cli_option options[] = {
     {O_INT, "int", NULL, "keys are integers that sort as such"},
     {O_SYNC, "sync", "WHAT", "a commit waits for: full (default), ordered, none"},
     {O_NOTE, "note", "TEXT", "for the history"},
+    {O_CHECK, "check", NULL, "bench: exit 1 if what must hold does not"},
+    {O_ROUNDS, "rounds", "N", "bench: measurements of each (default 7)"},
+    {O_SIZES, "sizes", "SVG", "bench: cost at 1,000 to 10,000,000 keys, plotted into a file"},
     {'j', "json", NULL, "print JSON"},
     {'q', "quiet", NULL, "no progress on stderr"},
     {'h', "help", NULL, "this text"},
@@ -58,7 +64,7 @@ static const struct db_action actions[] = {
     {"check", "STORE", "every invariant; changes nothing", db_check, 0, 0, true},
     {"pack", "STORE [TID]", "forget the states before a commit", db_pack, 0, 1, true},
     {"history", "STORE", "the commits that are remembered", db_history, 0, 0, true},
-    {"bench", "[KEYS]", "beside LMDB's own map, in memory files", db_bench, 0, 1, false},
+    {"bench", "[KEYS]", "beside absl::btree_map, LMDB, python3-btrees", db_bench, 0, 1, false},
     {"undo", "STORE TID", "take back what a commit did", db_undo, 1, 1, true},
 };
 #define N_ACTIONS (sizeof actions / sizeof actions[0])
@@ -133,6 +139,13 @@ static bool set_option(struct db_call *call, int letter, const char *value)
         return true;
     case O_NOTE:
         call->note = value;
+        return true;
+    case O_CHECK:
+        return call->check = true;
+    case O_ROUNDS:
+        return cli_parse_count("--rounds", value, 1, 100, &call->rounds);
+    case O_SIZES:
+        call->sizes = value;
         return true;
     case O_COLD:
         return call->cold = true;

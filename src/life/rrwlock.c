@@ -27,7 +27,7 @@
 #define INCONSISTENT 0x40000000u
 _Static_assert(LKI_RRWLOCK_CLOSED == (LKI_HOLDER_ANY | INCONSISTENT), "all but WAITERS");
 
-enum { SPINS = LKI_LAPS(200), TRIES = 100 };
+enum { SPINS = LKI_LAPS(200), TRIES = LKI_LAPS(99) + 1 };
 
 /* The place of the thread's hold on the lock (of key 0: of a free one), or LKI_HOLDS. */
 static unsigned place_of(const struct lki_self *self, uint32_t key)

@@ -1,10 +1,20 @@
 /* The condition as shipped: waiters of one predicate, woken by signals or a broadcast, with or
  * without the lock held; none sleeps for ever.  TIMED: the first waiter has a deadline.
+ * ANY: the lock is one of the checker's (a condition goes with any lock), so that only the steps of
+ * the condition are explored, not those of lk_mutex, which lock_mutex_model.c has.
  *
  * Sources: src/lock/cond.c src/lock/mutex.c src/lock/rwlock.c src/lock/rwlock_change.c
  * Run: -DSLEEPERS=1
  * Run: -DSLEEPERS=1 -DOUTSIDE
  * Run: -DSLEEPERS=1 -DTIMED
+ * Run: -DSLEEPERS=2 -DANY
+ * Run: -DSLEEPERS=2 -DANY -DOUTSIDE
+ * Run: -DSLEEPERS=2 -DANY -DBROADCAST
+ * Run: -DSLEEPERS=2 -DANY -DBROADCAST -DOUTSIDE
+ * Run: -DSLEEPERS=2 -DANY -DTIMED
+ * Run: -DSLEEPERS=2 -DANY -DTIMED -DBROADCAST
+ * Run: -DSLEEPERS=3 -DANY
+ * Run: -DSLEEPERS=3 -DANY -DBROADCAST
  * Campaign: -DSLEEPERS=2
  * Campaign: -DSLEEPERS=2 -DBROADCAST
  * Campaign: -DSLEEPERS=2 -DBROADCAST -DOUTSIDE
@@ -13,7 +23,6 @@
 #include "latchkey/cond.h"
 #include "lock_seam.h"
 
-static lk_mutex mutex;
 static lk_cond cond;
 static int tokens, taken;
 
@@ -23,21 +32,63 @@ static bool have_token(void *arg)
     return tokens > 0;
 }
 
+#ifdef ANY
+#undef pthread_mutex_lock
+#undef pthread_mutex_unlock
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock(void *m)
+{
+    pthread_mutex_lock(m);
+}
+
+static void unlock(void *m)
+{
+    pthread_mutex_unlock(m);
+}
+
+static int wait_for_token(void *arg, const struct timespec *until)
+{
+    const struct lk_cond_lock with = {&mutex, unlock, lock};
+    int rc = 0;
+    while (rc == 0 && !have_token(arg))
+        rc = lk_cond_wait_with(&cond, &with, CLOCK_MONOTONIC, until);
+    return have_token(arg) ? 0 : rc;
+}
+#else
+static lk_mutex mutex;
+
+static void lock(void *m)
+{
+    lk_mutex_lock(m);
+}
+
+static void unlock(void *m)
+{
+    lk_mutex_unlock(m);
+}
+
+static int wait_for_token(void *arg, const struct timespec *until)
+{
+    return lk_cond_wait_for(&cond, &mutex, have_token, arg, until);
+}
+#endif
+
 static void *waiter(void *arg)
 {
     bool timed = false;
 #ifdef TIMED
     timed = arg == NULL;
 #endif
-    lk_mutex_lock(&mutex);
-    int rc = lk_cond_wait_for(&cond, &mutex, have_token, arg, timed ? &some_time : NULL);
+    lock(&mutex);
+    int rc = wait_for_token(arg, timed ? &some_time : NULL);
     assert(rc == 0 || (timed && rc == ETIMEDOUT));
     assert(rc != 0 || tokens > 0);
     if (rc == 0) {
         tokens--;
         taken++;
     }
-    lk_mutex_unlock(&mutex);
+    unlock(&mutex);
     return NULL;
 }
 
@@ -56,14 +107,14 @@ int main(void)
     pthread_t id[SLEEPERS];
     for (uintptr_t i = 0; i < SLEEPERS; i++)
         pthread_create(&id[i], NULL, waiter, (void *)i);
-    lk_mutex_lock(&mutex);
+    lock(&mutex);
     tokens = SLEEPERS;
 #ifdef OUTSIDE
-    lk_mutex_unlock(&mutex);
+    unlock(&mutex);
     wake();
 #else
     wake();
-    lk_mutex_unlock(&mutex);
+    unlock(&mutex);
 #endif
     for (int i = 0; i < SLEEPERS; i++)
         pthread_join(id[i], NULL);

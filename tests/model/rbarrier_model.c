@@ -1,28 +1,56 @@
 /* The robust barrier as shipped: nobody goes on before the others have come or are dead, what they
- * did before is visible, and a member that dies at any step is not waited for.
+ * did before is visible, and a member that dies at any step is not waited for.  ROUNDS: how often
+ * they meet.  TIMED: the last member has a deadline, and comes no more when it has passed.
  * Kills: robust.round_ends_unseen.
  *
  * Sources: @life src/life/rbarrier.c
  * Run: -DTHREADS=2
- * Run: --deaths 1 -DTHREADS=2
+ * Run: --deaths 2 -DTHREADS=2
+ * Campaign: -DTHREADS=2 -DROUNDS=2
+ * Campaign: -DTHREADS=2 -DTIMED
+ * Campaign: --deaths 2 -DTHREADS=2 -DROUNDS=2
+ * Campaign: --deaths 1 -DTHREADS=2 -DTIMED
+ * Campaign: --deaths 1 -DTHREADS=3
  */
 #include "robust_processes.h"
 
 #include "latchkey/robust.h"
 
+#ifndef ROUNDS
+#define ROUNDS 1
+#endif
+
 static lk_rbarrier barrier = {.parties_ = THREADS};
-static int done[THREADS];
+static int done[ROUNDS][THREADS];
+
+static const struct timespec *limit_of(uint32_t slot)
+{
+#ifdef TIMED
+    return slot == THREADS - 1 ? &some_time : NULL;
+#else
+    (void)slot;
+    return NULL;
+#endif
+}
 
 static void *process(void *arg)
 {
     uint32_t slot = (uint32_t)(uintptr_t)arg;
     struct lki_self self = become(slot);
     lki_mine = &self;
-    done[slot] = 1;
-    int rc = lk_rbarrier_wait(&barrier);
-    assert(rc == 0 || rc == EOWNERDEAD);
-    if (rc == 0)
-        assert(done[1 - slot] == 1);
+    bool all_live = true;
+    for (int round = 0; round < ROUNDS; round++) {
+        done[round][slot] = 1;
+        int rc = lk_rbarrier_wait_until(&barrier, limit_of(slot));
+        assert(rc == 0 || rc == EOWNERDEAD || (rc == ETIMEDOUT && limit_of(slot) != NULL));
+        all_live &= rc == 0;
+        for (uint32_t i = 0; i < THREADS && all_live; i++)
+            assert(done[round][i] == 1);
+        if (rc == ETIMEDOUT) {
+            lk_rbarrier_leave(&barrier);
+            break;
+        }
+    }
     return NULL;
 }
 

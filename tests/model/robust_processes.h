@@ -67,17 +67,23 @@ int lki_attach(struct lki_presence *p, struct lki_self **self)
     return lki_mine != NULL ? 0 : EINVAL;
 }
 
-/* Threads 1..THREADS-1 run role(slot), the first one role(0) and then waits for them. */
-static void run_all(void *(*role)(void *))
+/* With all attached: threads 1..THREADS-1 run role(slot), the first one role(0), and then it waits
+ * for them. */
+static void run_attached(void *(*role)(void *))
 {
     pthread_t id[THREADS];
-    attach_all();
     for (uintptr_t i = 1; i < THREADS; i++)
         pthread_create(&id[i], NULL, role, (void *)i);
     (void)role(NULL);
     lk_check_mortal(false);
     for (int i = 1; i < THREADS; i++)
         pthread_join(id[i], NULL);
+}
+
+static inline void run_all(void *(*role)(void *))
+{
+    attach_all();
+    run_attached(role);
 }
 
 #endif

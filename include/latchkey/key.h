@@ -85,8 +85,11 @@ struct lk_hold_ {
 
 struct LK_TSA_(capability("key")) lk_key_ {
     const char *taken_at_;
-    uint32_t depth_, level_, used_, fiber_;
-    uint32_t failed_, twice_, torn_, claimed_n_;
+    const void *thread_pointer_; /* of the thread whose key it is; NULL: a fiber's */
+    uint32_t depth_, torn_;      /* written as one word, and read so */
+    uint32_t failed_, twice_;
+    uint32_t level_, used_;
+    uint32_t claimed_n_, fiber_;
     struct lk_claim *claim_;
     void *waits_for_;
     const char *waits_at_;

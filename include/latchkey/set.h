@@ -58,6 +58,7 @@ typedef struct lk_set {
 #define LK_LIST_BUILT_ 0x80000000u /* in order, no duplicates */
 #define LK_LIST_READ_ 0x40000000u
 #define LK_LIST_ALL_ 0x3fffffffu
+#define LK_LIST_EVERY_ (LK_LIST_ALL_ | LK_LIST_BUILT_) /* of a built one, for writing */
 typedef struct lk_list {
     lk_member *member_;
     uint32_t n_;
@@ -205,7 +206,7 @@ LK_API LK_MUST_USE int lk_key_take_bytes_at_(lk_key key, lk_list list, void *to,
 struct lk_scope_ {
     struct lk_key_ *k_;
 };
-LK_API struct lk_scope_ lk_scope_begin_(lk_key key, lk_list list, const char *here) LK_NEEDS(key);
+LK_API struct lk_scope_ lk_scope_slowly_(lk_key key, lk_list list, const char *here) LK_NEEDS(key);
 LK_API struct lk_scope_ lk_scope_rc_(lk_key key, int *rc, lk_list list, const char *here)
     LK_NEEDS(key);
 LK_API struct lk_scope_ lk_scope_try_(lk_key key, int *rc, lk_list list, const char *here)
@@ -214,6 +215,183 @@ LK_API struct lk_scope_ lk_scope_until_(lk_key key, int *rc, lk_list list,
                                         const struct timespec *deadline, const char *here)
     LK_NEEDS(key);
 LK_API void lk_scope_end_(struct lk_scope_ *s);
+
+/* Else the compiler makes functions of what is to be a few instructions. */
+#define LK_ALWAYS_ __attribute__((always_inline))
+
+/* What lk_scope has locked.  n_ = 0: lk_scope_end_() finds it in the key.  Else the hold is the one
+ * that `here_` names, of n_ mutexes: of few_, or of built_. */
+enum { LK_FEW_ = 4 };
+struct lk_held_ {
+    struct lk_key_ *k_;
+    const char *here_;
+    const lk_member *built_;
+    uint32_t n_;
+    lk_mutex *few_[LK_FEW_];
+};
+
+static inline LK_ALWAYS_ bool lk_key_ready_(const struct lk_key_ *k)
+{
+    return k != NULL && k->thread_pointer_ == __builtin_thread_pointer() && k->taken_at_ != NULL &&
+           k->depth_ == 0;
+}
+
+static inline LK_ALWAYS_ uint32_t lk_higher_(uint32_t level, const lk_member *m)
+{
+    uint32_t own = (uint32_t)(m->what_ >> 16 & 0xffff);
+    return own > level ? own : level;
+}
+
+/* The key's first hold, but for its members. */
+static inline LK_ALWAYS_ void lk_hold_(struct lk_key_ *k, uint32_t n, uint32_t limit,
+                                       uint32_t level, const char *here)
+{
+    k->hold_[0].here_ = here;
+    k->hold_[0].n_ = n;
+    k->hold_[0].limit_ = limit;
+    k->level_ = level;
+    k->depth_ = 1;
+    k->torn_ = 0; /* it is; but the two are read as one word, which must have been written as one */
+}
+
+/* The first n of a few locks, from the last to the first.  No loops: n is a constant. */
+static inline LK_ALWAYS_ void lk_few_unlock_(lk_mutex *const *m, uint32_t n)
+{
+    if (n > 3)
+        lk_mutex_unlock(m[3]);
+    if (n > 2)
+        lk_mutex_unlock(m[2]);
+    if (n > 1)
+        lk_mutex_unlock(m[1]);
+    if (n > 0)
+        lk_mutex_unlock(m[0]);
+}
+
+/* The first that is not free, or n. */
+static inline LK_ALWAYS_ uint32_t lk_few_trylock_(lk_mutex *const *m, uint32_t n)
+{
+    if (n > 0 && !LK_LIKELY(lk_mutex_trylock(m[0]) == 0))
+        return 0;
+    if (n > 1 && !LK_LIKELY(lk_mutex_trylock(m[1]) == 0))
+        return 1;
+    if (n > 2 && !LK_LIKELY(lk_mutex_trylock(m[2]) == 0))
+        return 2;
+    if (n > 3 && !LK_LIKELY(lk_mutex_trylock(m[3]) == 0))
+        return 3;
+    return n;
+}
+
+static inline LK_ALWAYS_ void lk_few_member_(struct lk_key_ *k, const lk_member *m, uint32_t at,
+                                             uint32_t n)
+{
+    if (at < n) {
+        k->member_[at].lock_ = m->lock_;
+        k->member_[at].what_ = m->what_ | (uint64_t)at << 32;
+        k->level_ = lk_higher_(k->level_, m);
+    }
+}
+
+/* A few mutexes, written in place, and free: the least that can be done.  What is not so goes to
+ * lk_scope_slowly_(), with a copy of the list, so that this one stays in registers. */
+static inline LK_ALWAYS_ struct lk_held_ lk_scope_few_(lk_key key, lk_list list, const char *here)
+    LK_NEEDS(key) LK_TSA_(no_thread_safety_analysis);
+static inline LK_ALWAYS_ struct lk_held_ lk_scope_few_(lk_key key, lk_list list, const char *here)
+{
+    struct lk_key_ *k = key.k_;
+    const uint32_t n = list.n_;
+    const lk_member a = list.member_[0], b = list.member_[n > 1 ? 1 : 0],
+                    c = list.member_[n > 2 ? 2 : 0], d = list.member_[n > 3 ? 3 : 0];
+    if (LK_LIKELY(((a.what_ | b.what_ | c.what_ | d.what_) & 0xff) == LK_HOW_MUTEX_ &&
+                  lk_key_ready_(k))) {
+        struct lk_held_ held = {
+            k,
+            here,
+            NULL,
+            n,
+            {(lk_mutex *)a.lock_, (lk_mutex *)b.lock_, (lk_mutex *)c.lock_, (lk_mutex *)d.lock_}};
+        uint32_t got = lk_few_trylock_(held.few_, n);
+        if (LK_LIKELY(got == n)) {
+            k->hold_[0].member_ = k->member_;
+            k->used_ = n;
+            lk_hold_(k, n, LK_LIST_ALL_, 0, here);
+            lk_few_member_(k, &a, 0, n);
+            lk_few_member_(k, &b, 1, n);
+            lk_few_member_(k, &c, 2, n);
+            lk_few_member_(k, &d, 3, n);
+            return held;
+        }
+        lk_few_unlock_(held.few_, got);
+    }
+    lk_member copy[LK_FEW_] = {a, b, c, d};
+    lk_list same = {copy, n, LK_LIST_ALL_};
+    struct lk_held_ held = {lk_scope_slowly_(key, same, here).k_, NULL, NULL, 0, {NULL}};
+    return held;
+}
+
+static inline LK_ALWAYS_ void lk_built_unlock_(const lk_member *m, uint32_t n)
+{
+    while (n-- > 0)
+        lk_mutex_unlock((lk_mutex *)m[n].lock_);
+}
+
+/* A built set of mutexes that are free. */
+static inline LK_ALWAYS_ struct lk_held_ lk_scope_built_(lk_key key, lk_list list, const char *here)
+    LK_NEEDS(key) LK_TSA_(no_thread_safety_analysis);
+static inline LK_ALWAYS_ struct lk_held_ lk_scope_built_(lk_key key, lk_list list, const char *here)
+{
+    struct lk_key_ *k = key.k_;
+    if (LK_LIKELY(lk_key_ready_(k))) {
+        uint32_t i = 0, level = 0;
+        for (; i < list.n_; i++) {
+            const lk_member *m = &list.member_[i];
+            if (!LK_LIKELY((m->what_ & 0xff) == LK_HOW_MUTEX_ &&
+                           lk_mutex_trylock((lk_mutex *)m->lock_) == 0))
+                break;
+            level = lk_higher_(level, m);
+        }
+        if (LK_LIKELY(i == list.n_ && i > 0)) {
+            struct lk_held_ held = {k, here, list.member_, i, {NULL}};
+            k->hold_[0].member_ = list.member_;
+            k->used_ = 0;
+            lk_hold_(k, i, LK_LIST_EVERY_, level, here);
+            return held;
+        }
+        lk_built_unlock_(list.member_, i);
+    }
+    struct lk_held_ held = {lk_scope_slowly_(key, list, here).k_, NULL, NULL, 0, {NULL}};
+    return held;
+}
+
+static inline LK_ALWAYS_ struct lk_held_ lk_scope_begin_(lk_key key, lk_list list, const char *here)
+    LK_NEEDS(key) LK_TSA_(no_thread_safety_analysis);
+static inline LK_ALWAYS_ struct lk_held_ lk_scope_begin_(lk_key key, lk_list list, const char *here)
+{
+    if (__builtin_constant_p(list.n_ - 1 < LK_FEW_ && list.limit_ == LK_LIST_ALL_) &&
+        list.n_ - 1 < LK_FEW_ && list.limit_ == LK_LIST_ALL_)
+        return lk_scope_few_(key, list, here);
+    if (__builtin_constant_p(list.limit_ == LK_LIST_EVERY_) && list.limit_ == LK_LIST_EVERY_)
+        return lk_scope_built_(key, list, here);
+    struct lk_held_ held = {lk_scope_slowly_(key, list, here).k_, NULL, NULL, 0, {NULL}};
+    return held;
+}
+
+/* What was locked here is still what the key holds, and whole?  Else the key knows what to do. */
+static inline LK_ALWAYS_ void lk_scope_leave_(struct lk_held_ *s)
+    LK_TSA_(no_thread_safety_analysis);
+static inline LK_ALWAYS_ void lk_scope_leave_(struct lk_held_ *s)
+{
+    struct lk_key_ *k = s->k_;
+    if (s->n_ != 0 && LK_LIKELY(k->depth_ == 1 && k->torn_ == 0 && k->hold_[0].here_ == s->here_)) {
+        if (s->built_ != NULL)
+            lk_built_unlock_(s->built_, s->n_);
+        else
+            lk_few_unlock_(s->few_, s->n_);
+        k->depth_ = k->level_ = k->used_ = 0;
+    } else if (k != NULL) {
+        struct lk_scope_ scope = {k};
+        lk_scope_end_(&scope);
+    }
+}
 
 /* To clang, the key is held from here on. */
 static inline lk_spent lk_spend_(struct lk_key_ *k) LK_TSA_(assert_capability(k))
@@ -230,17 +408,22 @@ static inline lk_spent lk_spend_(struct lk_key_ *k)
 #define LK_UNSHADOW_ _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wshadow\"")
 
 /* The first loop owns the locks, the second one spends the key; each goes round once. */
-#define LK_SCOPE_(key, type, spend, begin, s, once)                                                \
+#define LK_SCOPE_WITH_(held, leave, key, type, spend, begin, s, once)                              \
     LK_UNSHADOW_                                                                                   \
-    for (struct lk_scope_ s __attribute__((cleanup(lk_scope_end_))) = begin, *once = &s;           \
-         once != NULL && s.k_ != NULL; once = NULL)                                                \
+    for (held s __attribute__((cleanup(leave))) = begin, *once = &s; once != NULL && s.k_ != NULL; \
+         once = NULL)                                                                              \
         for (type key __attribute__((unused)) = spend(s.k_); once != NULL; once = NULL)            \
     _Pragma("GCC diagnostic pop")
+#define LK_SCOPE_(key, type, spend, begin, s, once)                                                \
+    LK_SCOPE_WITH_(struct lk_scope_, lk_scope_end_, key, type, spend, begin, s, once)
 #define LK_SCOPE_OF_(key, begin)                                                                   \
     LK_SCOPE_(key, lk_spent, lk_spend_, begin, LK_JOIN_(lk_scope_of_, __LINE__),                   \
               LK_JOIN_(lk_once_of_, __LINE__))
 
-#define lk_scope(key, list) LK_SCOPE_OF_(key, lk_scope_begin_(key, list, LK_HERE_))
+#define lk_scope(key, list)                                                                        \
+    LK_SCOPE_WITH_(struct lk_held_, lk_scope_leave_, key, lk_spent, lk_spend_,                     \
+                   lk_scope_begin_(key, list, LK_HERE_), LK_JOIN_(lk_scope_of_, __LINE__),         \
+                   LK_JOIN_(lk_once_of_, __LINE__))
 #define lk_scope_read(key, list) lk_scope (key, LK_READING(list))
 #define lk_scope_rc(key, rc, list) LK_SCOPE_OF_(key, lk_scope_rc_(key, &(rc), list, LK_HERE_))
 #define lk_scope_try(key, rc, list) LK_SCOPE_OF_(key, lk_scope_try_(key, &(rc), list, LK_HERE_))

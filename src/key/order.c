@@ -139,12 +139,17 @@ void lk_order_mutex_init_(lk_order_mutex *m, const char *name, const char *here)
     lki_order_let_go();
 }
 
+static inline uint32_t id_seen(const lk_order_mutex *m)
+{
+    /* [order.1] relaxed: made once, under the graph's lock; a 0 is looked at again there. */
+    return lk_load_rlx_u32(&m->id_);
+}
+
 /* A lock that nobody named gets its id at its first use. */
 static uint32_t id_of(lk_order_mutex *m)
 {
-    /* [order.1] relaxed: made once, under the graph's lock; a 0 is looked at again there. */
-    uint32_t id = lk_load_rlx_u32(&m->id_);
-    if (__builtin_expect(id != 0, 1))
+    uint32_t id = id_seen(m);
+    if (id != 0)
         return id;
     lki_order_hold();
     begin_watching();
@@ -348,16 +353,18 @@ static struct lki_node *step_slowly(uint32_t id, const char *here, bool wanted)
     return n;
 }
 
-/* The node of what is held with this lock on top. */
-static inline struct lki_node *step(uint32_t id, const char *here, bool wanted)
+/* Go on to the node of what is held with this lock on top, if it is the one that followed last
+ * time.  No lock has the id 0. */
+static inline bool step_again(uint32_t id, bool wanted)
 {
-    struct lki_node *at = me.at;
-    if (__builtin_expect(at != NULL, 1)) {
-        struct lki_node *n = at->last_child;
-        if (__builtin_expect(n != NULL && n->lock == id && n->wanted >= wanted, 1))
-            return n;
-    }
-    return step_slowly(id, here, wanted);
+    const struct lki_node *at = me.at;
+    if (__builtin_expect(at == NULL, 0))
+        return false;
+    struct lki_node *n = at->last_child;
+    if (__builtin_expect(n == NULL || n->lock != id || n->wanted < wanted, 0))
+        return false;
+    me.at = n;
+    return true;
 }
 
 static inline bool is_watching(void)
@@ -366,18 +373,27 @@ static inline bool is_watching(void)
     return lk_load_rlx_u32(&watching) != 0;
 }
 
+/* Apart, so that the common path saves no registers. */
+static __attribute__((noinline)) void lock_slowly(lk_order_mutex *m, const char *here)
+{
+    me.at = step_slowly(id_of(m), here, true);
+    lk_mutex_lock(&m->lock_);
+}
+
 void lk_order_lock_(lk_order_mutex *m, const char *here)
 {
-    if (is_watching())
-        me.at = step(id_of(m), here, true); /* before it may wait for ever */
-    lk_mutex_lock(&m->lock_);
+    /* Before it may wait for ever. */
+    if (is_watching() && __builtin_expect(!step_again(id_seen(m), true), 0))
+        lock_slowly(m, here);
+    else
+        lk_mutex_lock(&m->lock_);
 }
 
 int lk_order_trylock_(lk_order_mutex *m, const char *here)
 {
     int rc = lk_mutex_trylock(&m->lock_);
-    if (rc == 0 && is_watching())
-        me.at = step(id_of(m), here, false);
+    if (rc == 0 && is_watching() && !step_again(id_seen(m), false))
+        me.at = step_slowly(id_of(m), here, false);
     return rc;
 }
 
@@ -405,15 +421,29 @@ static void leave_slowly(uint32_t id)
     lki_order_let_go();
 }
 
+static __attribute__((noinline)) void unlock_slowly(lk_order_mutex *m)
+{
+    if (me.at != NULL)
+        leave_slowly(m->id_);
+    lk_mutex_unlock(&m->lock_);
+}
+
+/* Back to the stack below, if the innermost is this lock. */
+static inline bool leave(uint32_t id)
+{
+    const struct lki_node *at = me.at;
+    if (__builtin_expect(at == NULL || at->lock != id || at->parent == NULL, 0))
+        return false;
+    me.at = at->parent;
+    return true;
+}
+
 void lk_order_unlock(lk_order_mutex *m)
 {
-    if (is_watching() && me.at != NULL) {
-        if (__builtin_expect(me.at->lock == m->id_ && m->id_ != 0, 1))
-            me.at = me.at->parent;
-        else
-            leave_slowly(m->id_);
-    }
-    lk_mutex_unlock(&m->lock_);
+    if (is_watching() && __builtin_expect(!leave(id_seen(m)), 0))
+        unlock_slowly(m);
+    else
+        lk_mutex_unlock(&m->lock_);
 }
 
 void lk_order_on(bool on)

@@ -1,31 +1,44 @@
-/* set.c - locking a list: at once if it can be, else in order.
+/* set.c - locking a list: at once if it can be, else in turns, else in order.
  *
  * The rule that all disciplines keep, and that makes their mixture safe: a thread sleeps for a lock
  * only if every lock that it holds lies before it in the order (level, address).  Who waits for
  * whom then always points upwards, and a cycle cannot.
- * A list written in place is tried in its own order; nothing sleeps there, so the rule does not
- * apply. One round of that at most: if it fails all is given back, and the list is locked in
- * order. */
+ *   at once   try all, in the order in which they are written.  Nothing sleeps, so the rule does
+ *             not apply; if one is taken, all are given back.
+ *   in turns  by who holds nothing else: sleep for the one that was taken, then try the others; if
+ *             one of them is taken, give all back and sleep for that one.  Who sleeps holds
+ *             nothing, so the rule holds, and nobody is kept waiting by a sleeper.
+ *   in order  lock one after the other, holding those before it.
+ * Turns alone could go on for ever; so there are TURNS of them at most.  Order alone is slow
+ * where many sets overlap: those who sleep hold what their neighbours want, and whole chains wait
+ * for one that runs (docs/KEYS.md has the figures for 50 philosophers). */
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "key/key.h"
 
-/* All of a built list's members, for writing. */
-#define LK_LIST_EVERY (LK_LIST_ALL_ | LK_LIST_BUILT_)
+#ifndef LK_MODEL_TURNS /* models say less */
+#define LK_MODEL_TURNS 8
+#endif
+enum { TURNS = LK_MODEL_TURNS };
 
 static bool is_reading(const struct lk_hold_ *h)
 {
     return (h->limit_ & LK_LIST_READ_) != 0;
 }
 
-/* Give back the first n of a hold's members. */
-static void give_back(const struct lk_hold_ *h, size_t n, bool torn)
+/* Give back the first n of a hold's members, but for the one at `but`. */
+static void give_back_but(const struct lk_hold_ *h, size_t n, size_t but, bool torn)
 {
     while (n-- > 0)
-        if (lki_hold_has(h, &h->member_[n]))
+        if (n != but && lki_hold_has(h, &h->member_[n]))
             lki_member_unlock(&h->member_[n], is_reading(h), torn);
+}
+
+static void give_back(const struct lk_hold_ *h, size_t n, bool torn)
+{
+    give_back_but(h, n, SIZE_MAX, torn);
 }
 
 static int twice(struct lk_key_ *k, size_t first, size_t second)
@@ -103,29 +116,55 @@ static bool is_read(const lk_member *m)
     return how == LK_HOW_READ_ || how == LK_HOW_RREAD_ || how == LK_HOW_KREAD_;
 }
 
-/* Try them in the order in which they are written.  EBUSY: to be sorted. */
-static int try_as_written(struct lk_key_ *k, struct lk_hold_ *h)
+/* Try all but the one at `have`, which is held (SIZE_MAX: none).  EBUSY: the one at *busy is taken;
+ * on any failure what was locked here is given back. */
+static int try_others(struct lk_key_ *k, const struct lk_hold_ *h, size_t have, size_t *busy)
 {
     bool died = false;
     unsigned reads = 0;
     for (size_t i = 0; i < h->n_; i++) {
         const lk_member *m = &h->member_[i];
+        reads += is_read(m) || is_reading(h);
+        if (i == have || !lki_hold_has(h, m))
+            continue;
         int rc = lki_member_try(m, is_reading(h));
         died |= rc == EOWNERDEAD;
-        reads += is_read(m) || is_reading(h);
         if (rc == 0 || rc == EOWNERDEAD)
             continue;
-        give_back(h, i, false);
-        if (rc != EBUSY && rc != EDEADLK) {
+        give_back_but(h, i, have, false);
+        *busy = i;
+        if (rc == EBUSY || rc == EDEADLK)
+            return EBUSY;
+        k->failed_ = lki_member_at(m);
+        return rc;
+    }
+    int rc = reads > 1 && (h->limit_ & LK_LIST_BUILT_) == 0 ? reads_twice(k, h) : 0;
+    if (rc != 0)
+        give_back_but(h, h->n_, have, false);
+    return rc == 0 && died ? EOWNERDEAD : rc;
+}
+
+/* Sleep for the one that was found taken, holding nothing; then try the others.  EBUSY: enough of
+ * that, nothing is held. */
+static int lock_in_turns(struct lk_key_ *k, size_t busy, const struct timespec *deadline)
+{
+    const struct lk_hold_ *h = lki_hold_top(k);
+    for (int turn = 0; turn < TURNS; turn++) {
+        const size_t have = busy;
+        const lk_member *m = &h->member_[have];
+        int rc = lki_member_lock(k, m, is_reading(h), h->here_, deadline);
+        if (rc != 0 && rc != EOWNERDEAD) {
             k->failed_ = lki_member_at(m);
             return rc;
         }
-        return EBUSY;
+        int others = try_others(k, h, have, &busy);
+        if (others == 0 || others == EOWNERDEAD)
+            return others == 0 ? rc : others;
+        lki_member_unlock(m, is_reading(h), false);
+        if (others != EBUSY)
+            return others;
     }
-    int rc = reads > 1 ? reads_twice(k, h) : 0;
-    if (rc != 0)
-        give_back(h, h->n_, false);
-    return rc == 0 && died ? EOWNERDEAD : rc;
+    return EBUSY;
 }
 
 /* ---- what a list brings
@@ -211,20 +250,32 @@ static uint32_t levels_of(const struct lk_hold_ *h, uint32_t *least)
     return most;
 }
 
+/* Into the order; *busy is where the member that was there is now. */
+static int put_in_order(struct lk_key_ *k, struct lk_hold_ *h, size_t *busy)
+{
+    struct lk_twice same;
+    lk_member *own_copy = (lk_member *)h->member_;
+    const void *lock = own_copy[*busy].lock_;
+    lki_members_sort(own_copy, h->n_);
+    if (lki_members_twice(own_copy, h->n_, &same))
+        return twice(k, same.first, same.second);
+    for (*busy = 0; own_copy[*busy].lock_ != lock;)
+        ++*busy;
+    return 0;
+}
+
 static int lock_settled(struct lk_key_ *k, struct lk_hold_ *h, const struct timespec *deadline,
                         bool try_only)
 {
-    if ((h->limit_ & LK_LIST_BUILT_) == 0) {
-        int rc = try_as_written(k, h);
-        if (rc != EBUSY)
-            return rc;
-        struct lk_twice same;
-        lk_member *own_copy = (lk_member *)h->member_;
-        lki_members_sort(own_copy, h->n_);
-        if (lki_members_twice(own_copy, h->n_, &same))
-            return twice(k, same.first, same.second);
+    size_t busy = 0;
+    int rc = try_others(k, h, SIZE_MAX, &busy);
+    if (rc == EBUSY && (h->limit_ & LK_LIST_BUILT_) == 0) {
+        rc = put_in_order(k, h, &busy);
+        rc = rc == 0 ? EBUSY : rc;
     }
-    return lock_in_order(k, try_only, deadline);
+    if (rc == EBUSY && !try_only && k->depth_ == 1 && h->n_ > 1)
+        rc = lock_in_turns(k, busy, deadline);
+    return rc == EBUSY ? lock_in_order(k, try_only, deadline) : rc;
 }
 
 int lki_hold_lock(struct lk_key_ *k, const lk_list *list, const struct timespec *deadline,
@@ -299,17 +350,6 @@ static inline bool take_free(void *lock, unsigned how)
     return how == LK_HOW_WRITE_ && lk_rwlock_trywrlock(lock) == 0;
 }
 
-/* The first hold of a key, but for its members.  The fields that are not set are 0 in it. */
-static inline void hold_all(struct lk_key_ *k, const lk_list *list, uint64_t most, const char *here)
-{
-    struct lk_hold_ *h = &k->hold_[0];
-    h->here_ = here;
-    h->n_ = list->n_;
-    h->limit_ = list->limit_;
-    k->level_ = (uint32_t)(most >> 16 & 0xffff);
-    k->depth_ = 1;
-}
-
 /* Give back the first n after all, having found one that is taken. */
 static bool not_all(struct lk_key_ *k, const lk_list *list, size_t n)
 {
@@ -319,36 +359,45 @@ static bool not_all(struct lk_key_ *k, const lk_list *list, size_t n)
     return false;
 }
 
+static inline bool lock_built_at_once(struct lk_key_ *k, const lk_list *list, const char *here)
+{
+    uint32_t level = 0;
+    const lk_member *m = list->member_;
+    const uint32_t n = list->n_;
+    k->hold_[0].member_ = m;
+    for (uint32_t i = 0; i < n; i++) {
+        level = lk_higher_(level, &m[i]);
+        if (__builtin_expect(!take_free(m[i].lock_, lki_member_how(&m[i])), 0))
+            return not_all(k, list, i);
+    }
+    k->used_ = 0;
+    lk_hold_(k, n, LK_LIST_EVERY_, level, here);
+    return true;
+}
+
 /* The common case without the rest: mutexes and write locks, none of which is taken.  Members are
  * copied field by field: they have just been written so, and a wider load would have to wait. */
 static inline bool lock_at_once(struct lk_key_ *k, const lk_list *list, const char *here)
 {
-    uint64_t most = 0;
-    size_t n = list->n_;
-    if (list->limit_ == LK_LIST_ALL_ && n <= LK_KEY_MEMBERS) {
-        k->hold_[0].member_ = k->member_;
-        for (size_t i = 0; i < n; i++) {
-            void *lock = list->member_[i].lock_;
-            uint64_t what = list->member_[i].what_ & 0xffffffffu;
-            k->member_[i].lock_ = lock;
-            k->member_[i].what_ = what | (uint64_t)i << 32;
-            most = what > (most | 0xffff) ? what : most;
-            if (__builtin_expect(!take_free(lock, (unsigned)(what & 0xff)), 0))
-                return not_all(k, list, i);
-        }
-        k->used_ = (uint32_t)n;
-    } else if (list->limit_ == LK_LIST_EVERY) {
-        k->hold_[0].member_ = list->member_;
-        for (size_t i = 0; i < n; i++) {
-            uint64_t what = list->member_[i].what_ & 0xffffffffu;
-            most = what > (most | 0xffff) ? what : most;
-            if (__builtin_expect(!take_free(list->member_[i].lock_, (unsigned)(what & 0xff)), 0))
-                return not_all(k, list, i);
-        }
-    } else {
+    uint32_t level = 0;
+    const lk_member *m = list->member_;
+    const uint32_t n = list->n_;
+    if (list->limit_ == LK_LIST_EVERY_)
+        return lock_built_at_once(k, list, here);
+    if (list->limit_ != LK_LIST_ALL_ || n > LK_KEY_MEMBERS)
         return false;
+    k->hold_[0].member_ = k->member_;
+    for (uint32_t i = 0; i < n; i++) {
+        void *lock = m[i].lock_;
+        uint64_t what = m[i].what_ & 0xffffffffu;
+        k->member_[i].lock_ = lock;
+        k->member_[i].what_ = what | (uint64_t)i << 32;
+        level = lk_higher_(level, &m[i]);
+        if (__builtin_expect(!take_free(lock, (unsigned)(what & 0xff)), 0))
+            return not_all(k, list, i);
     }
-    hold_all(k, list, most, here);
+    k->used_ = n;
+    lk_hold_(k, n, LK_LIST_ALL_, level, here);
     return true;
 }
 
@@ -384,12 +433,12 @@ static void unlock_top(struct lk_key_ *k)
 {
     struct lk_hold_ *h = &k->hold_[0];
     if (k->depth_ != 1 || k->torn_ != 0 || k->claim_ != NULL ||
-        (h->limit_ | LK_LIST_BUILT_) != LK_LIST_EVERY) {
+        (h->limit_ | LK_LIST_BUILT_) != LK_LIST_EVERY_) {
         lki_hold_unlock(k, false);
         return;
     }
-    for (size_t i = h->n_; i-- > 0;) {
-        const lk_member *m = &h->member_[i];
+    const lk_member *first = h->member_;
+    for (const lk_member *m = first + h->n_; m-- != first;) {
         if (lki_member_how(m) == LK_HOW_MUTEX_)
             lk_mutex_unlock(m->lock_);
         else
@@ -417,7 +466,7 @@ static struct lk_scope_ begun(lk_key key, int rc)
     return (struct lk_scope_){rc == 0 || rc == EOWNERDEAD ? key.k_ : NULL};
 }
 
-struct lk_scope_ lk_scope_begin_(lk_key key, lk_list list, const char *here)
+struct lk_scope_ lk_scope_slowly_(lk_key key, lk_list list, const char *here)
 {
     int rc = lock_list(key, &list, NULL, false, here);
     if (__builtin_expect(rc != 0, 0) && rc != EOWNERDEAD)

@@ -95,6 +95,7 @@ struct lk_key_ *lki_key_first(void)
         return NULL;
     }
     lki_key_enlist(k);
+    k->thread_pointer_ = __builtin_thread_pointer();
     lki_key_mine = k;
     return k;
 }

@@ -2,20 +2,22 @@
  * takes PER of LOCKS locks, by a set (any order of writing), by levels (ascending), or by a claim
  * (any order): nobody waits for ever, sections exclude each other, a claim gives way at most PER -
  * 1 times and never hears 0 when what it has read may have changed.
- * Kills: key.claim_waits_out_of_order, key.set_not_sorted.
- * ONLY: a mask of the disciplines, 1 set, 2 levels, 4 claim.
+ * Kills: key.claim_waits_out_of_order, key.set_not_sorted, key.turns_keep_the_first.
+ * ONLY: a mask of the disciplines, 1 set, 2 levels, 4 claim.  LK_MODEL_TURNS: how often a set gives
+ * all back before it locks in order.
  *
  * Sources: src/key/set.c src/key/key.c src/key/member.c src/key/claim.c src/key/level.c
- * Run: -DTHREADS=2 -DLOCKS=3 -DPER=2
- * Run: -DTHREADS=2 -DLOCKS=3 -DPER=3
- * Run: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DRING -DHOW=1
- * Run: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DRING -DHOW=4
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DRING
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DONLY=1
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DONLY=4
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=3 -DRING
- * Campaign: -DTHREADS=4 -DLOCKS=4 -DPER=2 -DRING
+ * Run: -DTHREADS=2 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=2
+ * Run: -DTHREADS=2 -DLOCKS=3 -DPER=3 -DLK_MODEL_TURNS=1
+ * Run: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=1 -DRING -DHOW=1
+ * Run: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=1 -DRING -DHOW=4
+ * Campaign: -DTHREADS=2 -DLOCKS=3 -DPER=3 -DLK_MODEL_TURNS=8
+ * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=1 -DRING
+ * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=1 -DONLY=1
+ * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=0 -DONLY=4
+ * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=1
+ * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=3 -DLK_MODEL_TURNS=0 -DRING
+ * Campaign: -DTHREADS=4 -DLOCKS=4 -DPER=2 -DLK_MODEL_TURNS=0 -DRING
  */
 #include "key_seam.h"
 

@@ -1,6 +1,7 @@
 /* key_seam.h - what src/key stands on, for the models of it: locks that are as simple as locks can
- * be (0 free, HELD, CROWDED: somebody sleeps), because the shipped ones have models of their own;
- * keys; no robust locks. */
+ * be (0 free, HELD; who waits looks until it is free, which the checker takes for sleeping: one
+ * that looks for ever is a hang), because the shipped ones have models of their own; keys; no
+ * robust locks. */
 #ifndef MODEL_KEY_SEAM_H
 #define MODEL_KEY_SEAM_H
 
@@ -15,8 +16,6 @@
 #include "latchkey/claim.h"
 #include "latchkey/level.h"
 
-#define CROWDED 2u
-
 int lk_mutex_trylock_slowly_(lk_mutex *m, uint32_t seen)
 {
     (void)m;
@@ -27,9 +26,14 @@ int lk_mutex_trylock_slowly_(lk_mutex *m, uint32_t seen)
 int lk_mutex_lock_until(lk_mutex *m, const struct timespec *deadline)
 {
     (void)deadline;
-    while (__atomic_exchange_n(&m->word_, CROWDED, __ATOMIC_ACQUIRE) != 0)
-        (void)lk_check_futex_wait(&m->word_, CROWDED, NULL, 0, false);
-    return 0;
+    for (;;) {
+        uint32_t seen = 0;
+        while (__atomic_load_n(&m->word_, __ATOMIC_RELAXED) != 0)
+            ;
+        if (__atomic_compare_exchange_n(&m->word_, &seen, LK_MUTEX_HELD_, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return 0;
+    }
 }
 
 void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
@@ -40,9 +44,9 @@ void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
 
 void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)
 {
+    (void)m;
     (void)seen;
-    if (__atomic_exchange_n(&m->word_, 0, __ATOMIC_RELEASE) == CROWDED)
-        (void)lk_check_futex_wake(&m->word_, 1);
+    assert(!"the word is HELD when its holder unlocks");
 }
 
 /* The reader-writer lock: readers counted in the low half, WRITER; sleepers are woken by every

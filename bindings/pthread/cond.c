@@ -1,4 +1,4 @@
-/* cond.c - pthread_cond_* over lk_cond, with any mutex: ours or, a robust one, libc's.
+/* cond.c - pthread_cond_* over lk_cond, with any mutex: ours, its robust form, or libc's.
  *
  * Cancellation: a wait is a cancellation point where it begins; a thread that sleeps already
  * notices a cancellation when it is woken.  docs/PTHREAD.md. */
@@ -71,6 +71,10 @@ static void give_up(void *arg)
         g->unlocked = lkp_real()->mutex_unlock(g->mutex);
         return;
     }
+    if (lkp_mutex_robust(m)) {
+        g->unlocked = lkp_robust_unlock(&m->robust, m->key);
+        return;
+    }
     g->count = m->count;
     lkp_set_owner(&m->owner, 0);
     lk_mutex_unlock(&m->lock);
@@ -83,6 +87,11 @@ static void take_back(void *arg)
     if (!lkp_mutex_ours(m)) {
         if (g->unlocked == 0)
             g->relocked = lkp_real()->mutex_lock(g->mutex);
+        return;
+    }
+    if (lkp_mutex_robust(m)) {
+        if (g->unlocked == 0)
+            g->relocked = lkp_robust_lock(&m->robust, m->key, NULL, false);
         return;
     }
     lk_mutex_lock(&m->lock);
@@ -98,9 +107,10 @@ static int wait_on(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock
     if (deadline != NULL && !lkp_time_valid(deadline))
         return EINVAL;
     pthread_testcancel();
-    if (lkp_mutex_ours(m) && lkp_mutex_plain(m))
+    bool plain = lkp_mutex_ours(m) && lkp_mutex_plain(m);
+    if (plain && !lkp_mutex_robust(m))
         return lk_cond_wait_clock(&c->cond, &m->lock, clock, deadline);
-    if (lkp_mutex_ours(m) && lkp_owner(&m->owner) != lkp_tid())
+    if (!plain && lkp_mutex_ours(m) && lkp_owner(&m->owner) != lkp_tid())
         return EPERM;
     struct given_up g = {.mutex = mutex};
     const struct lk_cond_lock lock = {&g, give_up, take_back};

@@ -1,5 +1,6 @@
-/* mutex.c - pthread_mutex_*: normal, recursive, error-checking and adaptive ones over lk_mutex;
- * robust and priority ones go on to libc. */
+/* mutex.c - pthread_mutex_*: normal, recursive, error-checking and adaptive ones over lk_mutex, and
+ * process-shared normal ones, if $LK_PTHREAD_ROBUST says so, over the robust form; robust and
+ * priority ones go on to libc. */
 #include "mutex.h"
 
 #include <errno.h>
@@ -22,6 +23,8 @@ int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
     bool is_shared = shared == PTHREAD_PROCESS_SHARED;
     *m = (struct lkp_mutex){.kind = (uint32_t)type | (is_shared ? LKP_KIND_SHARED : 0)};
     lk_mutex_init(&m->lock, is_shared ? LK_SHARED : 0);
+    if (is_shared && lkp_mutex_plain(m) && lkp_have_segment())
+        m->key = lkp_new_key();
     return 0;
 }
 
@@ -30,6 +33,10 @@ int pthread_mutex_destroy(pthread_mutex_t *mutex)
     struct lkp_mutex *m = lkp_mutex(mutex);
     if (!lkp_mutex_ours(m))
         return lkp_real()->mutex_destroy(mutex);
+    if (lkp_mutex_robust(m)) {
+        int rc = lkp_robust_lock(&m->robust, m->key, NULL, true);
+        return rc != 0 ? rc : lkp_robust_unlock(&m->robust, m->key);
+    }
     if (lk_mutex_trylock(&m->lock) != 0)
         return EBUSY;
     lk_mutex_unlock(&m->lock);
@@ -73,6 +80,8 @@ int pthread_mutex_lock(pthread_mutex_t *mutex)
         return lkp_real()->mutex_lock(mutex);
     if (!lkp_mutex_plain(m))
         return lock_owned(m, CLOCK_MONOTONIC, NULL);
+    if (lkp_mutex_robust(m))
+        return lkp_robust_lock(&m->robust, m->key, NULL, false);
     lk_mutex_lock(&m->lock);
     return 0;
 }
@@ -82,6 +91,8 @@ int pthread_mutex_trylock(pthread_mutex_t *mutex)
     struct lkp_mutex *m = lkp_mutex(mutex);
     if (!lkp_mutex_ours(m))
         return lkp_real()->mutex_trylock(mutex);
+    if (lkp_mutex_robust(m))
+        return lkp_robust_lock(&m->robust, m->key, NULL, true);
     if (lkp_mutex_plain(m))
         return lk_mutex_trylock(&m->lock);
     int rc = own_already(m, true);
@@ -91,6 +102,18 @@ int pthread_mutex_trylock(pthread_mutex_t *mutex)
     return rc == 0 ? owned(m) : rc;
 }
 
+static int robust_lock_clock(struct lkp_mutex *m, clockid_t clock, const struct timespec *abstime)
+{
+    struct timespec deadline;
+    int rc = lkp_robust_lock(&m->robust, m->key, NULL, true);
+    if (rc != EBUSY)
+        return rc;
+    if (!lkp_time_valid(abstime))
+        return EINVAL;
+    lkp_to_monotonic(clock, abstime, &deadline);
+    return lkp_robust_lock(&m->robust, m->key, &deadline, false);
+}
+
 int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struct timespec *abstime)
 {
     struct lkp_mutex *m = lkp_mutex(mutex);
@@ -98,6 +121,8 @@ int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struc
         return lkp_real()->mutex_clocklock(mutex, clock, abstime);
     if (!lkp_mutex_plain(m))
         return lock_owned(m, clock, abstime);
+    if (lkp_mutex_robust(m))
+        return robust_lock_clock(m, clock, abstime);
     return lk_mutex_lock_clock(&m->lock, clock, abstime);
 }
 
@@ -113,6 +138,8 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex)
     struct lkp_mutex *m = lkp_mutex(mutex);
     if (!lkp_mutex_ours(m))
         return lkp_real()->mutex_unlock(mutex);
+    if (lkp_mutex_robust(m))
+        return lkp_robust_unlock(&m->robust, m->key);
     if (!lkp_mutex_plain(m)) {
         if (lkp_owner(&m->owner) != lkp_tid())
             return EPERM;

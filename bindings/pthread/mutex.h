@@ -2,7 +2,7 @@
 #ifndef LKP_MUTEX_H
 #define LKP_MUTEX_H
 
-#include "interpose.h"
+#include "robust.h"
 
 /* Over a pthread_mutex_t. */
 struct lkp_mutex {
@@ -10,7 +10,9 @@ struct lkp_mutex {
     uint32_t count; /* recursive: how many times over */
     uint32_t owner; /* recursive and error-checking: thread id, 0 none */
     uint32_t unused;
-    uint32_t kind; /* glibc's place and values */
+    uint32_t kind;     /* glibc's place and values */
+    lk_rrwlock robust; /* in place of `lock`, if there is a key */
+    uint32_t key;      /* of a process-shared normal one, with $LK_PTHREAD_ROBUST; else 0 */
 };
 _Static_assert(sizeof(struct lkp_mutex) <= sizeof(pthread_mutex_t), "fits");
 _Static_assert(offsetof(struct lkp_mutex, kind) == offsetof(pthread_mutex_t, __data.__kind),
@@ -36,6 +38,11 @@ static inline bool lkp_mutex_plain(const struct lkp_mutex *m)
 {
     uint32_t type = m->kind & LKP_KIND_TYPE;
     return type == PTHREAD_MUTEX_NORMAL || type == PTHREAD_MUTEX_ADAPTIVE_NP;
+}
+
+static inline bool lkp_mutex_robust(const struct lkp_mutex *m)
+{
+    return __builtin_expect(m->key != 0, 0) && lkp_have_segment();
 }
 
 /* Another thread may read it while this one writes. */

@@ -1,11 +1,8 @@
 /* rwlock.c - pthread_rwlock_*: over lk_rwlock, and process-shared ones, if $LK_PTHREAD_ROBUST says
  * so, over the robust form. */
 #include <errno.h>
-#include <stdatomic.h>
-#include <stdio.h>
 
-#include "interpose.h"
-#include "latchkey/robust.h"
+#include "robust.h"
 
 /* Over a pthread_rwlock_t. */
 struct lkp_rwlock {
@@ -30,75 +27,20 @@ static struct lkp_rwlock *over(pthread_rwlock_t *l)
     return r;
 }
 
-/* ---- the segment of presence slots ---------------------------------------------------------- */
-
-enum { SLOTS = 256 };
-static lk_once segment_once = LK_ONCE_INIT;
-static lk_seg *segment;
-
-static int open_segment(void *arg)
-{
-    const char *name = arg;
-    for (int tries = 0; tries < 3; tries++) {
-        int rc = lk_seg_open(&segment, name);
-        if (rc == LK_EBOOT)
-            rc = lk_seg_unlink(name) == 0 ? ENOENT : rc;
-        if (rc == ENOENT)
-            rc = lk_seg_create(&segment, name, sizeof(atomic_uint), SLOTS);
-        if (rc == 0)
-            return 0;
-        if (rc != EEXIST)
-            break;
-    }
-    (void)fprintf(stderr, "latchkey-pthread: process-shared locks are not robust: %s\n",
-                  lk_error_text());
-    return 0; /* once is enough */
-}
-
-static bool have_segment(void)
-{
-    const char *name = lkp_robust_name();
-    if (name == NULL)
-        return false;
-    (void)!lk_once_call(&segment_once, open_segment, (void *)(uintptr_t)name);
-    return segment != NULL;
-}
-
-/* Keys are given out once; after 2^30 locks they would come again. */
-static uint32_t new_key(void)
-{
-    atomic_uint *last = lk_seg_memory(segment);
-    return atomic_fetch_add_explicit(last, 1, memory_order_relaxed) % LK_RRWLOCK_KEY_MAX + 1;
-}
-
 static bool is_robust(const struct lkp_rwlock *r)
 {
-    return __builtin_expect(r->key != 0, 0) && have_segment();
-}
-
-static struct lk_rrwlock_place place_of(const struct lkp_rwlock *r)
-{
-    return (struct lk_rrwlock_place){lk_seg_memory(segment), r->key};
-}
-
-/* POSIX has no way to tell a program that a writer died: it goes on as after an unlock. */
-static int robust_wrlock(struct lkp_rwlock *r, const struct timespec *deadline, bool tries)
-{
-    struct lk_rrwlock_place at = place_of(r);
-    int rc = tries ? lk_rrwlock_trywrlock_at(&r->robust, &at)
-                   : lk_rrwlock_wrlock_at(&r->robust, &at, deadline);
-    return rc == EOWNERDEAD ? lk_rrwlock_consistent_at(&r->robust, &at) : rc;
+    return __builtin_expect(r->key != 0, 0) && lkp_have_segment();
 }
 
 static int robust_rdlock(struct lkp_rwlock *r, const struct timespec *deadline, bool tries)
 {
-    struct lk_rrwlock_place at = place_of(r);
+    struct lk_rrwlock_place at = lkp_place(r->key);
     int rc;
     do {
         rc = tries ? lk_rrwlock_tryrdlock_at(&r->robust, &at)
                    : lk_rrwlock_rdlock_at(&r->robust, &at, deadline);
         if (rc != EOWNERDEAD)
-            return rc;
+            return tries && rc == EDEADLK ? EBUSY : rc;
         rc = lk_rrwlock_consistent_at(&r->robust, &at);
         if (rc == 0)
             rc = lk_rrwlock_unlock_at(&r->robust, &at);
@@ -106,22 +48,7 @@ static int robust_rdlock(struct lkp_rwlock *r, const struct timespec *deadline, 
     return rc;
 }
 
-/* The robust form knows CLOCK_MONOTONIC only. */
-static void to_monotonic(clockid_t clock, const struct timespec *t, struct timespec *out)
-{
-    struct timespec now, mono;
-    *out = *t;
-    if (clock == CLOCK_MONOTONIC)
-        return;
-    (void)clock_gettime(clock, &now);
-    (void)clock_gettime(CLOCK_MONOTONIC, &mono);
-    int64_t left_ns = (int64_t)(t->tv_sec - now.tv_sec) * 1000000000 + (t->tv_nsec - now.tv_nsec);
-    int64_t at_ns = (int64_t)mono.tv_sec * 1000000000 + mono.tv_nsec + (left_ns > 0 ? left_ns : 0);
-    *out = (struct timespec){at_ns / 1000000000, at_ns % 1000000000};
-}
-
-/* ---- the calls
- * -------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------ */
 
 int pthread_rwlock_init(pthread_rwlock_t *lock, const pthread_rwlockattr_t *attr)
 {
@@ -136,8 +63,8 @@ int pthread_rwlock_init(pthread_rwlock_t *lock, const pthread_rwlockattr_t *attr
     }
     bool is_shared = shared == PTHREAD_PROCESS_SHARED;
     *r = (struct lkp_rwlock){.shared = is_shared, .kind = (uint32_t)kind};
-    if (is_shared && have_segment())
-        r->key = new_key();
+    if (is_shared && lkp_have_segment())
+        r->key = lkp_new_key();
     return lk_rwlock_init(&r->lock, (enum lk_rwlock_kind)kind, is_shared ? LK_SHARED : 0);
 }
 
@@ -191,7 +118,7 @@ static int rdlock_clock(pthread_rwlock_t *lock, clockid_t clock, const struct ti
     if (!lkp_time_valid(t))
         return EINVAL;
     if (is_robust(r)) {
-        to_monotonic(clock, t, &deadline);
+        lkp_to_monotonic(clock, t, &deadline);
         return robust_rdlock(r, &deadline, false);
     }
     if (writer_of(r) == lkp_tid())
@@ -220,7 +147,7 @@ int pthread_rwlock_wrlock(pthread_rwlock_t *lock)
         return lkp_real()->rwlock_wrlock(lock);
     struct lkp_rwlock *r = over(lock);
     if (is_robust(r))
-        return robust_wrlock(r, NULL, false);
+        return lkp_robust_lock(&r->robust, r->key, NULL, false);
     if (__builtin_expect(writer_of(r) == lkp_tid(), 0))
         return EDEADLK;
     lk_rwlock_wrlock(&r->lock);
@@ -232,7 +159,8 @@ int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
     if (!lkp_chosen(LKP_RWLOCK))
         return lkp_real()->rwlock_trywrlock(lock);
     struct lkp_rwlock *r = over(lock);
-    return is_robust(r) ? robust_wrlock(r, NULL, true) : wrote(r, lk_rwlock_trywrlock(&r->lock));
+    return is_robust(r) ? lkp_robust_lock(&r->robust, r->key, NULL, true)
+                        : wrote(r, lk_rwlock_trywrlock(&r->lock));
 }
 
 static int wrlock_clock(pthread_rwlock_t *lock, clockid_t clock, const struct timespec *t)
@@ -242,8 +170,8 @@ static int wrlock_clock(pthread_rwlock_t *lock, clockid_t clock, const struct ti
     if (!lkp_time_valid(t))
         return EINVAL;
     if (is_robust(r)) {
-        to_monotonic(clock, t, &deadline);
-        return robust_wrlock(r, &deadline, false);
+        lkp_to_monotonic(clock, t, &deadline);
+        return lkp_robust_lock(&r->robust, r->key, &deadline, false);
     }
     if (writer_of(r) == lkp_tid())
         return EDEADLK;
@@ -271,7 +199,7 @@ int pthread_rwlock_unlock(pthread_rwlock_t *lock)
         return lkp_real()->rwlock_unlock(lock);
     struct lkp_rwlock *r = over(lock);
     if (is_robust(r)) {
-        struct lk_rrwlock_place at = place_of(r);
+        struct lk_rrwlock_place at = lkp_place(r->key);
         return lk_rrwlock_unlock_at(&r->robust, &at);
     }
     if (writer_of(r) != 0) { /* a reader never finds one here */

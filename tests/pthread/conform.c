@@ -377,6 +377,43 @@ static void between_processes(void)
     CHECK(shared->turns, 4000);
 }
 
+/* A process locks and ends. */
+static void die_with(int (*lock)(void *), void *what)
+{
+    int status;
+    pid_t pid = fork();
+    CHECK(pid >= 0, 1);
+    if (pid == 0)
+        _exit(lock(what));
+    CHECK(waitpid(pid, &status, 0), pid);
+    CHECK(status, 0);
+}
+
+/* Not libc's, and ours only where the user asks for it. */
+static void holders_that_died(void)
+{
+    struct timespec limit;
+    die_with((int (*)(void *))pthread_mutex_lock, &shared->mutex);
+    limit = soon(CLOCK_REALTIME);
+    CHECK(pthread_mutex_timedlock(&shared->mutex, &limit), 0);
+    CHECK(pthread_mutex_trylock(&shared->mutex), EBUSY);
+    CHECK(from_thread((int (*)(void *))pthread_mutex_trylock, &shared->mutex), EBUSY);
+    limit = soon(CLOCK_REALTIME);
+    CHECK(pthread_cond_timedwait(&shared->cond, &shared->mutex, &limit), ETIMEDOUT);
+    CHECK(pthread_mutex_unlock(&shared->mutex), 0);
+    CHECK(pthread_mutex_unlock(&shared->mutex), EPERM);
+    die_with((int (*)(void *))pthread_mutex_lock, &shared->mutex);
+    CHECK(pthread_mutex_destroy(&shared->mutex), 0);
+    die_with((int (*)(void *))pthread_rwlock_rdlock, &shared->rwlock);
+    limit = soon(CLOCK_REALTIME);
+    CHECK(pthread_rwlock_timedwrlock(&shared->rwlock, &limit), 0);
+    CHECK(pthread_rwlock_unlock(&shared->rwlock), 0);
+    die_with((int (*)(void *))pthread_rwlock_wrlock, &shared->rwlock);
+    limit = soon(CLOCK_REALTIME);
+    CHECK(pthread_rwlock_timedrdlock(&shared->rwlock, &limit), 0);
+    CHECK(pthread_rwlock_unlock(&shared->rwlock), 0);
+}
+
 int main(void)
 {
     mutexes();
@@ -386,6 +423,8 @@ int main(void)
     barriers();
     onces();
     between_processes();
+    if (getenv("LK_PTHREAD_ROBUST") != NULL)
+        holders_that_died();
     (void)printf("%u checks held\n", checks);
     return 0;
 }

@@ -103,6 +103,8 @@ enum { LK_DEPTH_MAX_ = 32 };
 typedef struct lk_cursor {
     lk_tree *tree_;
     void *leaf_;
+    const void *thread_; /* whose section it was begun in */
+    uint32_t left_;      /* entries of the leaf that can be given without another look */
     uint32_t at_,
         end_; /* the next entry and the last one's neighbour in the leaf, going up or down */
     bool down_, begun_, ended_, keyed_;

@@ -59,6 +59,7 @@ int lk_cursor_begin(lk_cursor *c, lk_tree *t, const struct lk_range *range, bool
     if (rc != 0)
         lk_cursor_end(c);
     c->serial_ = lki_section_serial();
+    c->thread_ = lki_thread_mine;
     return rc;
 }
 
@@ -68,6 +69,7 @@ void lk_cursor_end(lk_cursor *c)
     free(c->low_);
     free(c->high_);
     c->key_ = c->low_ = c->high_ = NULL;
+    c->left_ = 0;
     c->ended_ = true;
 }
 
@@ -202,6 +204,7 @@ static int again(lk_cursor *c, uint64_t serial)
     if (c->begun_ && !c->keyed_)
         return EPERM; /* another section, and it was not parked */
     c->serial_ = serial;
+    c->thread_ = lki_thread_mine;
     c->changes_ = c->tree_->changes;
     c->ended_ = false;
     c->leaf_ = NULL;
@@ -209,13 +212,25 @@ static int again(lk_cursor *c, uint64_t serial)
     return c->begun_ ? seek(c, (struct lk_bytes){c->key_, c->key_size_}, true) : begin(c);
 }
 
-/* Nothing is left in this leaf; -1 is UINT32_MAX. */
-static bool at_end(const lk_cursor *c)
+/* Entries of this leaf that are still to be given; -1 is UINT32_MAX. */
+static uint32_t left_in_leaf(const lk_cursor *c)
 {
-    return c->down_ ? (int32_t)c->at_ <= (int32_t)c->end_ : c->at_ >= c->end_;
+    int32_t n = (int32_t)(c->down_ ? c->at_ - c->end_ : c->end_ - c->at_);
+    return n > 0 ? (uint32_t)n : 0;
 }
 
-int lk_cursor_next(lk_cursor *c, struct lk_bytes *key, struct lk_bytes *value)
+static inline void give(lk_cursor *c, struct lk_bytes *key, struct lk_bytes *value)
+{
+    const struct lki_node *leaf = c->leaf_;
+    *key = lki_node_key(leaf, c->at_);
+    if (value != NULL)
+        *value = lki_node_value(leaf, c->at_);
+    c->at_ += c->down_ ? UINT32_MAX : 1;
+}
+
+/* The first entry, one behind a leaf's end, in another section, or of a tree that changes. */
+static __attribute__((noinline)) int next_slowly(lk_cursor *c, struct lk_bytes *key,
+                                                 struct lk_bytes *value)
 {
     uint64_t serial = lki_section_serial();
     int rc = serial != 0 ? 0 : EPERM;
@@ -223,19 +238,29 @@ int lk_cursor_next(lk_cursor *c, struct lk_bytes *key, struct lk_bytes *value)
         return rc != 0 ? rc : ENOENT;
     if (!c->begun_ || serial != c->serial_ || c->changes_ != c->tree_->changes)
         rc = again(c, serial);
-    while (rc == 0 && at_end(c)) {
+    while (rc == 0 && left_in_leaf(c) == 0) {
         rc = c->ended_ ? ENOENT : next_leaf(c);
         if (rc == ENOENT)
             c->leaf_ = NULL;
     }
     if (rc != 0)
         return rc;
-    const struct lki_node *leaf = c->leaf_;
-    *key = lki_node_key(leaf, c->at_);
-    if (value != NULL)
-        *value = lki_node_value(leaf, c->at_);
-    c->at_ += c->down_ ? UINT32_MAX : 1;
-    return c->tree_->edit != 0 ? keep_key(c, *key) : 0;
+    give(c, key, value);
+    if (c->tree_->edit != 0)
+        return keep_key(c, *key);
+    c->keyed_ = false; /* the key that it was parked by is passed */
+    c->left_ = left_in_leaf(c);
+    return 0;
+}
+
+int lk_cursor_next(lk_cursor *c, struct lk_bytes *key, struct lk_bytes *value)
+{
+    const struct lki_thread *self = lki_thread_mine;
+    if (c->left_ == 0 || c->thread_ != self || c->serial_ != self->serial)
+        return next_slowly(c, key, value);
+    c->left_--;
+    give(c, key, value);
+    return 0;
 }
 
 int lk_cursor_park(lk_cursor *c)
@@ -243,6 +268,7 @@ int lk_cursor_park(lk_cursor *c)
     int rc = lki_in_section();
     if (rc != 0 || !c->begun_ || c->leaf_ == NULL || c->keyed_)
         return rc;
+    c->left_ = 0;
     /* The last one that was given is the neighbour of the next, or lies in an earlier leaf: then
      * the cursor has not moved on yet, see lk_cursor_next(). */
     return keep_key(c, lki_node_key(c->leaf_, c->at_ + (c->down_ ? 1 : UINT32_MAX)));

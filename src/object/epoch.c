@@ -20,7 +20,7 @@
 static uint64_t now = 1;
 static struct lki_thread *threads; /* all records; grows at the head */
 static lk_mutex threads_lock;
-static __thread struct lki_thread *self;
+__thread struct lki_thread *lki_thread_mine __attribute__((tls_model("initial-exec")));
 static pthread_key_t ending;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -28,8 +28,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void thread_ends(void *arg)
 {
     struct lki_thread *t = arg;
-    self = NULL;
+    lki_thread_mine = NULL;
     t->nest = 0;
+    t->serial++;
     /* [epoch.5] release, pairs with [epoch.4]: what the section read is read. */
     lk_store_rel_u64(&t->inside, 0);
     lk_mutex_lock(&threads_lock);
@@ -60,20 +61,20 @@ static struct lki_thread *take_record(void)
 
 struct lki_thread *lki_thread_self(void)
 {
-    if (self != NULL)
-        return self;
+    if (lki_thread_mine != NULL)
+        return lki_thread_mine;
     (void)pthread_once(&once, make_key);
     struct lki_thread *t = take_record();
     if (t != NULL && pthread_setspecific(ending, t) != 0) {
         thread_ends(t);
         return NULL;
     }
-    return self = t;
+    return lki_thread_mine = t;
 }
 
 int lk_section_begin(void)
 {
-    struct lki_thread *t = self != NULL ? self : lki_thread_self();
+    struct lki_thread *t = lki_thread_mine != NULL ? lki_thread_mine : lki_thread_self();
     if (t == NULL)
         return ENOMEM;
     if (t->nest++ != 0)
@@ -90,16 +91,17 @@ int lk_section_begin(void)
 
 void lk_section_end(void)
 {
-    struct lki_thread *t = self;
+    struct lki_thread *t = lki_thread_mine;
     if (t == NULL || t->nest == 0 || --t->nest != 0)
         return;
+    t->serial++;
     /* [epoch.6] release, pairs with [epoch.4]: what the section read is read. */
     lk_store_rel_u64(&t->inside, 0);
 }
 
 bool lk_section_inside(void)
 {
-    return self != NULL && self->nest != 0;
+    return lki_thread_mine != NULL && lki_thread_mine->nest != 0;
 }
 
 uint64_t lki_epoch_retire(void)
@@ -132,7 +134,7 @@ void lki_epoch_forked(void)
 {
     lk_mutex_init(&threads_lock, 0);
     for (struct lki_thread *t = threads; t != NULL; t = t->next)
-        if (t != self) {
+        if (t != lki_thread_mine) {
             t->inside = 0;
             t->nest = 0;
             t->taken = 0;

@@ -3,6 +3,7 @@
 #define LKI_EPOCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A thread that has been in a section.  Records are never freed; a new thread takes over that of
@@ -13,12 +14,22 @@ struct lki_thread {
     uint32_t nest;
     uint32_t taken;
     struct lki_claim *waits; /* for whose loading; under the ghosts' lock */
-    uint64_t serial;         /* of its section */
+    uint64_t serial;         /* raised when a section begins and when it ends */
     uint64_t pad[3];
 };
 
 /* The calling thread's record; NULL: out of memory. */
 struct lki_thread *lki_thread_self(void);
+
+/* The same if it has one already. */
+extern __thread struct lki_thread *lki_thread_mine __attribute__((tls_model("initial-exec")));
+
+/* The number of the thread's section, no other one's; 0 outside. */
+static inline uint64_t lki_section_serial(void)
+{
+    const struct lki_thread *t = lki_thread_mine;
+    return t != NULL && t->nest != 0 ? t->serial : 0;
+}
 
 /* Something has been made unreachable: no section that begins after this call can see it.  Returns
  * the epoch to remember it by. */

@@ -4,85 +4,103 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/atomic.h"
 #include "base/crc32c.h"
 #include "base/error.h"
 
 enum { FIRST_ROOM = 512 };
 
-int lki_compare(struct lk_bytes a, struct lk_bytes b)
-{
-    size_t n = a.size < b.size ? a.size : b.size;
-    int c = n > 0 ? memcmp(a.at, b.at, n) : 0;
-    return c != 0 ? c : (a.size > b.size) - (a.size < b.size);
-}
-
-/* How `key` stands to the bytes that all keys of the node share: < 0 below them all. */
-static int against_prefix(const struct lki_node *n, struct lk_bytes key)
+/* How `key` stands to the bytes that all keys of the node share, which are those of slot `at`: < 0
+ * below them all. */
+static inline int against_prefix(const struct lki_node *n, struct lk_bytes key, uint32_t at)
 {
     size_t prefix = n->page->prefix;
-    struct lk_bytes shared = {lki_node_key(n, n->page->level > 0).at, prefix};
+    struct lk_bytes shared = lki_node_key(n, at);
+    if (prefix <= 8 && key.size >= 8 && shared.size >= 8 && prefix > 0 &&
+        (lki_eight(key.at) ^ lki_eight(shared.at)) >> (64 - 8 * prefix) == 0)
+        return 0;
     size_t least = key.size < prefix ? key.size : prefix;
     int c = memcmp(key.at, shared.at, least);
     return c != 0 ? c : key.size < prefix ? -1 : 0;
 }
 
-/* The first of the slots [low, high) whose number is not below `first`: no branch that can be
- * guessed wrong. */
+/* The first of the slots [low, high) whose number is not below `first`.  Which half it is cannot be
+ * predicted, so it is computed: a compiler makes a branch of what looks like a choice. */
 static inline uint32_t lower(const struct lki_slot *s, uint32_t low, uint32_t high, uint32_t first)
 {
     const struct lki_slot *base = s + low;
     uint32_t n = high - low;
     while (n > 1) {
         uint32_t half = n / 2;
-        base += base[half - 1].first < first ? half : 0;
+        base += half & (0 - (uint32_t)(base[half - 1].first < first));
         n -= half;
     }
     return (uint32_t)(base - s) + (n == 1 && base->first < first);
 }
 
-/* Among [low, high), the first whose key is not below `key`. */
-static uint32_t search(const struct lki_node *n, uint32_t low, uint32_t high, struct lk_bytes key,
-                       bool *equal)
+/* Many slots from `at` on have the number `first`, and the key of `at` is below `key`: the first of
+ * [at, high) whose is not. */
+static __attribute__((noinline)) uint32_t among_equals(const struct lki_node *n, uint32_t at,
+                                                       uint32_t high, struct lk_bytes key,
+                                                       bool *equal)
 {
+    const struct lki_slot *s = lki_slots(n->page);
+    uint32_t first = s[at].first;
+    uint32_t far = first == UINT32_MAX ? high : lower(s, at, high, first + 1);
+    uint32_t low = at + 1;
+    while (low < far) {
+        uint32_t middle = low + (far - low) / 2;
+        int c = lki_compare(lki_node_key(n, middle), key);
+        if (c == 0) {
+            *equal = true;
+            return middle;
+        }
+        if (c < 0)
+            low = middle + 1;
+        else
+            far = middle;
+    }
+    return low;
+}
+
+/* From slot `low` on, the first whose key is not below `key`. */
+static inline __attribute__((always_inline)) uint32_t search(const struct lki_node *n, uint32_t low,
+                                                             struct lk_bytes key, bool *equal)
+{
+    const struct lki_page *p = n->page;
+    const struct lki_slot *s = lki_slots(p);
+    uint32_t high = p->count;
     *equal = false;
     if (low >= high)
         return low;
-    if (n->page->prefix > 0) {
-        int c = against_prefix(n, key);
+    /* The steps of the search wait for each other: have their cache lines come all at once. */
+    for (uint32_t i = 0; i < high; i += 64 / sizeof *s)
+        lk_prefetch(s + i);
+    uint32_t first = lki_first_of(key, p->prefix);
+    uint32_t at = lower(s, low, high, first);
+    if (p->prefix > 0) {
+        /* In a leaf by the cell that is looked at next, else by one that is always the same: both
+         * are likely to be in the processor's cache, or will be wanted. */
+        int c = against_prefix(n, key, p->level > 0 ? low : at < high ? at : high - 1);
         if (c != 0)
             return c < 0 ? low : high;
     }
-    const struct lki_slot *s = lki_slots(n->page);
-    uint32_t first = lki_first_of(key, n->page->prefix);
-    uint32_t at = lower(s, low, high, first);
-    while (at < high && s[at].first == first) {
-        int c = lki_compare(lki_node_key(n, at), key);
-        if (c >= 0) {
-            *equal = c == 0;
-            return at;
-        }
-        /* Many that begin alike: halve what is left of them. */
-        uint32_t far = first == UINT32_MAX ? high : lower(s, at, high, first + 1);
-        for (at++; far - at > 4;) {
-            uint32_t middle = at + (far - at) / 2;
-            if (lki_compare(lki_node_key(n, middle), key) < 0)
-                at = middle + 1;
-            else
-                far = middle + 1;
-        }
-    }
-    return at;
+    if (at == high || s[at].first != first)
+        return at;
+    int c = lki_compare(lki_node_key(n, at), key);
+    *equal = c == 0;
+    return c >= 0 ? at : among_equals(n, at, high, key, equal);
 }
 
 uint32_t lki_node_search(const struct lki_node *n, struct lk_bytes key, bool *equal)
 {
-    return search(n, n->page->level > 0, n->page->count, key, equal);
+    return search(n, n->page->level > 0, key, equal);
 }
 
 uint32_t lki_node_child(const struct lki_node *n, struct lk_bytes key)
 {
     bool equal;
-    uint32_t at = lki_node_search(n, key, &equal);
+    uint32_t at = search(n, 1, key, &equal);
     return equal ? at : at - 1;
 }
 

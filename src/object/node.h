@@ -91,15 +91,18 @@ static inline void lki_cell_write(unsigned char *cell, struct lk_bytes key, stru
 /* Four bytes of a key from `prefix` on, as a number that sorts as they do. */
 static inline uint32_t lki_first_of(struct lk_bytes key, size_t prefix)
 {
-    const unsigned char *p = (const unsigned char *)key.at + prefix;
-    uint32_t v;
+    const unsigned char *p = (const unsigned char *)key.at;
+    uint32_t v = 0;
     if (key.size >= prefix + 4) {
-        memcpy(&v, p, 4);
+        memcpy(&v, p + prefix, 4);
         return __builtin_bswap32(v);
     }
-    v = 0;
+    if (key.size >= 4 && key.size > prefix) { /* the key's last four, without those before */
+        memcpy(&v, p + key.size - 4, 4);
+        return __builtin_bswap32(v) << 8 * (prefix + 4 - key.size);
+    }
     for (size_t i = prefix; i < prefix + 4; i++)
-        v = v << 8 | (i < key.size ? *p++ : 0);
+        v = v << 8 | (i < key.size ? p[i] : 0);
     return v;
 }
 
@@ -134,7 +137,31 @@ static inline struct lki_below lki_node_below(const struct lki_node *n, uint32_t
     return b;
 }
 
-int lki_compare(struct lk_bytes a, struct lk_bytes b);
+/* Eight bytes as a number that sorts as they do. */
+static inline uint64_t lki_eight(const void *at)
+{
+    uint64_t v;
+    memcpy(&v, at, 8);
+    return __builtin_bswap64(v);
+}
+
+/* < 0, 0, > 0 as memcmp does, a shorter one before its continuations. */
+static inline int lki_compare(struct lk_bytes a, struct lk_bytes b)
+{
+    size_t n = a.size < b.size ? a.size : b.size, done = 0;
+    if (n >= 8) { /* most often that is all there is to see */
+        uint64_t x = lki_eight(a.at), y = lki_eight(b.at);
+        if (x != y)
+            return x < y ? -1 : 1;
+        done = 8;
+    }
+    if (n > done) {
+        int c = memcmp((const char *)a.at + done, (const char *)b.at + done, n - done);
+        if (c != 0)
+            return c;
+    }
+    return (a.size > b.size) - (a.size < b.size);
+}
 
 /* The first slot whose key is not below `key`; *equal: it is the key. */
 uint32_t lki_node_search(const struct lki_node *n, struct lk_bytes key, bool *equal);

@@ -8,7 +8,6 @@
 
 #include "base/atomic.h"
 #include "base/error.h"
-#include "object/epoch.h"
 #include "object/tree.h"
 
 /* gcc 12 does not see that what is allocated here is kept by the table. */
@@ -255,29 +254,10 @@ static int load_node(lk_object *o, void *arg, void **state, size_t *bytes)
     return 0;
 }
 
-int lki_use(lk_tree *t, struct lki_ref *ref, int level, struct lki_node **node)
+int lki_wrong_level(const struct lki_ref *ref, const struct lki_node *n, int level)
 {
-    void *state;
-    int rc = lk_object_use(t->source.nodes->heap, &ref->object, &t->source, &state);
-    if (rc != 0)
-        return rc;
-    struct lki_node *n = state;
-    if (level >= 0 && n->page->level != level)
-        return lki_fail(LK_ECORRUPT, "node %llx: level %u, expected %d",
-                        (unsigned long long)ref->oid, n->page->level, level);
-    *node = n;
-    return 0;
-}
-
-int lki_in_section(void)
-{
-    return lk_section_inside() ? 0 : EPERM;
-}
-
-uint64_t lki_section_serial(void)
-{
-    struct lki_thread *self = lki_thread_self();
-    return self != NULL && self->nest != 0 ? self->serial : 0;
+    return lki_fail(LK_ECORRUPT, "node %llx: level %u, expected %d", (unsigned long long)ref->oid,
+                    n->page->level, level);
 }
 
 int lki_oids_add(struct lki_oids *list, uint64_t oid)

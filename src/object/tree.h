@@ -2,8 +2,12 @@
 #ifndef LKI_TREE_H
 #define LKI_TREE_H
 
+#include <errno.h>
+
 #include "latchkey/db.h"
 #include "latchkey/mutex.h"
+#include "base/atomic.h"
+#include "object/epoch.h"
 #include "object/node.h"
 
 /* A node's object, counted: by the nodes above it and by trees. */
@@ -82,18 +86,35 @@ struct lki_path {
     } step[LK_DEPTH_MAX_];
 };
 
+/* What lki_use() says of a node that is of another level. */
+int lki_wrong_level(const struct lki_ref *ref, const struct lki_node *n, int level);
+
 /* The node of `ref`, loaded; level < 0: any, else LK_ECORRUPT if it is another. */
-int lki_use(lk_tree *t, struct lki_ref *ref, int level, struct lki_node **node);
+static inline int lki_use(lk_tree *t, struct lki_ref *ref, int level, struct lki_node **node)
+{
+    void *state;
+    int rc = lk_object_use(t->source.nodes->heap, &ref->object, &t->source, &state);
+    if (__builtin_expect(rc != 0, 0))
+        return rc;
+    struct lki_node *n = *node = state;
+    /* The page of a node that was loaded lies behind it: its slots can come with its head. */
+    for (uint32_t at = 64; at < 512; at += 64)
+        lk_prefetch((const char *)state + at);
+    if (__builtin_expect(level >= 0 && n->page->level != level, 0))
+        return lki_wrong_level(ref, n, level);
+    return 0;
+}
+
 /* 0 inside a section, EPERM outside. */
-int lki_in_section(void);
+static inline int lki_in_section(void)
+{
+    return lki_section_serial() != 0 ? 0 : EPERM;
+}
 /* The way down to `key`; *equal: the leaf's slot has it.  depth 0: the tree is empty. */
 int lki_descend(lk_tree *t, struct lk_bytes key, struct lki_path *path, bool *equal);
 
 lk_tree *lki_tree_new(const char *name, const struct lki_source *source, struct lki_ref *root,
                       uint64_t entries, const struct lk_tree_options *options);
 void lki_tree_free(lk_tree *t);
-
-/* The serial number of the thread's section. */
-uint64_t lki_section_serial(void);
 
 #endif

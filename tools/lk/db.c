@@ -24,6 +24,7 @@ enum {
     O_CHECK,
     O_ROUNDS,
     O_SIZES,
+    O_NODES,
 };
 
 static const struct cli_option options[] = {
@@ -32,6 +33,7 @@ static const struct cli_option options[] = {
     {O_CACHE_NODES, "cache-nodes", "N", "the same by their number"},
     {O_COMMIT, "commit", "N", "replay, load: commit behind every N lines"},
     {O_COLD, "cold", NULL, "replay: a new, empty cache behind every commit"},
+    {O_NODES, "node-size", "N", "replay: of every tree, instead of the trace's"},
     {O_TID, "at", "TID", "the state behind that commit instead of the newest"},
     {O_LOW, "from", "KEY", "range: first key"},
     {O_HIGH, "to", "KEY", "range: last key"},
@@ -140,6 +142,8 @@ static bool set_option(struct db_call *call, int letter, const char *value)
     case O_NOTE:
         call->note = value;
         return true;
+    case O_NODES:
+        return cli_parse_count("--node-size", value, 3, 4096, &call->node_size);
     case O_CHECK:
         return call->check = true;
     case O_ROUNDS:

@@ -17,7 +17,8 @@ struct db_call {
     uint64_t commit_every, tid, limit;
     bool tid_given, cold, json, quiet, csv, keys, reverse, numbers;
     const char *low, *high, *note;
-    bool check; /* bench */
+    uint64_t node_size; /* replay; 0 = the trace's */
+    bool check;         /* bench */
     uint64_t rounds;
     const char *sizes; /* the picture's path */
     lk_db *db;         /* open, if the action opens it */

@@ -45,8 +45,9 @@ struct replay {
     struct replay_cursor cursor[REPLAY_CURSORS];
     struct replay_snap snap[REPLAY_CURSORS];
     lk_db *merge_db;
-    uint64_t checked, wrong, passed_over, line;
+    uint64_t checked, wrong, own_splits, line;
     bool quiet;
+    uint64_t node_size;       /* not 0: of every tree, instead of the trace's */
     char *word[REPLAY_WORDS]; /* of the present line's operation */
     size_t words;
     int failed; /* a library call's unexpected result */
@@ -59,6 +60,8 @@ struct container *replay_container(struct replay *r, const char *name);
  * program. */
 bool replay_operation(struct replay *r, FILE *out);
 bool replay_set_operation(struct replay *r, FILE *out);
+/* A line about leaves: the sum, and our own bounds. */
+bool replay_leaves(struct replay *r, const char *expected, FILE *out);
 /* A merge line: `expected` is needed, for a refusal may be right or needless. */
 bool replay_merge(struct replay *r, char *line, const char *expected, FILE *out);
 

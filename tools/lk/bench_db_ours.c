@@ -65,17 +65,38 @@ static int look(struct ours *o)
     return rc == 0 ? lk_view_tree(o->view, "t", &o->tree) : rc;
 }
 
+/* Keys 0, 1 ... n - 1 for lk_tree_load(). */
+struct ascending {
+    uint64_t next, n, value;
+    unsigned char key[8];
+};
+
+static int next_entry(void *arg, struct lk_bytes *key, struct lk_bytes *value)
+{
+    struct ascending *a = arg;
+    if (a->next == a->n)
+        return ENOENT;
+    lk_key_int64(a->key, (int64_t)a->next);
+    a->value = db_value(a->next++);
+    *key = (struct lk_bytes){a->key, 8};
+    *value = (struct lk_bytes){&a->value, 8};
+    return 0;
+}
+
 static int fill(struct db_peer *p, const struct db_load *load, bool append)
 {
     struct ours *o = p->state;
+    struct ascending all = {.n = load->n};
     lk_txn *x;
     lk_tree *t;
     int rc = lk_txn_begin(o->db, &x);
     if (rc != 0)
         return failed(p, rc);
     rc = lk_txn_tree(x, "t", NULL, &t);
-    for (uint64_t i = 0; i < load->n && rc == 0; i++)
-        rc = put(t, append ? i : load->shuffled[i]);
+    if (rc == 0 && append)
+        rc = lk_tree_load(t, next_entry, &all);
+    for (uint64_t i = 0; i < load->n && rc == 0 && !append; i++)
+        rc = put(t, load->shuffled[i]);
     if (rc == 0)
         rc = lk_txn_commit(x, NULL);
     if (rc != 0)

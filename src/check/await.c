@@ -130,9 +130,22 @@ static uint64_t newest_value(uintptr_t addr, unsigned size)
     return graph_value(g, loc, l->nco == 0 ? EV_INIT : l->co[l->nco - 1]);
 }
 
-bool await_in_vain(const struct access *a, uint64_t key)
+/* The newest write is not for the thread to read in this branch. */
+static bool newest_is_elsewhere(uint32_t tid, uintptr_t addr, unsigned size)
+{
+    const struct graph *g = &lkc->g;
+    uint32_t loc = g->t[tid].nout == 0 ? LOC_NONE : loc_find(addr, size);
+    if (loc == LOC_NONE || loc >= g->cap_locs)
+        return false;
+    const struct gloc *l = &g->loc[loc];
+    return !withdrawn_may_read(g, tid, g->t[tid].len, l->nco == 0 ? EV_INIT : l->co[l->nco - 1]);
+}
+
+bool await_in_vain(uint32_t tid, const struct access *a, uint64_t key)
 {
     uint64_t met[LAP], value = newest_value(a->addr, a->size), result;
+    if (newest_is_elsewhere(tid, a->addr, a->size))
+        return true;
     if (a->op >= OP_WAIT_MASKED) {
         struct event e = {
             .op = a->op, .operand = a->operand, .expected = a->expected, .size = a->size};
@@ -152,8 +165,20 @@ bool await_in_vain(const struct access *a, uint64_t key)
     return false;
 }
 
-bool await_leads_back(uint64_t key, uint64_t value)
+bool await_would_wait(evid r, uint64_t value)
 {
-    const struct fact *f = fact_of(key, value);
-    return f != NULL && f->next == key;
+    const struct event *first = graph_ev(&lkc->g, r), *e = first;
+    uint64_t result;
+    if (e->op >= OP_WAIT_MASKED)
+        return op_outcome(e, value, &result) == OUT_WAIT;
+    const struct fact *f = fact_of(event_key(e), value);
+    for (uint32_t p = ev_pos(r) + 1; f != NULL && p-- > 0; e--) {
+        if (e->kind == EK_FENCE || (e->kind == EK_WRITE && e->flags & (EF_RMW | EF_SILENT)))
+            continue;
+        if (e->kind != EK_READ || e->lap != first->lap)
+            return false;
+        if (event_key(e) == f->next)
+            return true;
+    }
+    return false;
 }

@@ -20,7 +20,7 @@
 void count_reset(void)
 {
     lkc->complete = lkc->blocked = lkc->runs = lkc->inconsistent = lkc->failing = 0;
-    lkc->walked = lkc->descents = 0;
+    lkc->preempted = lkc->cut = lkc->walked = lkc->descents = 0;
     lkc->weight_sum = 0;
     lkc->bounded = false;
 }
@@ -73,6 +73,12 @@ static void stop_at_bounds(void)
         lkc->stop = lkc->bounded = true;
 }
 
+static void count_preempted(void)
+{
+    lkc->preempted++;
+    lkc->bounded = true;
+}
+
 void count_run(void)
 {
     if (lkc->end == RUN_UPGRADE)
@@ -81,6 +87,8 @@ void count_run(void)
     lkc->runs++;
     if (lkc->errors_in_run != 0)
         lkc->failing++;
+    else if (lkc->opt.bound_preemptions && !preempt_fits(&lkc->g, lkc->opt.preemptions))
+        count_preempted();
     else if (lkc->end == RUN_COMPLETE)
         lkc->complete++;
     else
@@ -155,7 +163,8 @@ static void fill(struct lk_check_report *rep)
     rep->complete = lkc->complete;
     rep->blocked = lkc->blocked;
     if (!lkc->opt.random_only)
-        rep->wasted = lkc->runs - lkc->complete - lkc->blocked - lkc->failing;
+        rep->wasted = lkc->runs - lkc->complete - lkc->blocked - lkc->failing - lkc->preempted;
+    rep->preempted = lkc->preempted + lkc->cut;
     rep->walked = lkc->walked;
     rep->estimate = lkc->descents != 0 ? lkc->weight_sum / (double)lkc->descents : 0;
     rep->bounded = lkc->bounded;

@@ -73,26 +73,23 @@ enum outcome explore_settle(evid r)
     struct event *e = graph_ev(g, r);
     uint64_t result;
     e->value = graph_value(g, e->loc, e->rf);
-    e->flags &= (uint8_t) ~(EF_RMW | EF_STUCK);
+    e->flags &= (uint8_t) ~(EF_RMW | EF_STUCK | EF_ELSEWHERE);
     enum outcome out = op_outcome(e, e->value, &result);
+    if (!withdrawn_may_read(g, ev_tid(r), ev_pos(r), e->rf)) {
+        e->flags |= EF_ELSEWHERE;
+        out = OUT_WAIT;
+    }
     e->order = out == OUT_READ && e->op != OP_NONE ? e->fail_order : e->ok_order;
     struct gthread *t = &g->t[ev_tid(r)];
     t->stuck = STUCK_NO;
     if (out == OUT_WAIT) {
         e->flags |= EF_STUCK;
-        t->stuck = STUCK_AWAIT;
+        t->stuck = e->flags & EF_ELSEWHERE ? STUCK_ASSUME : STUCK_AWAIT;
         t->stuck_at = ev_pos(r);
         t->timed = (e->flags & EF_TIMED) != 0;
     }
     graph_clocks(g, r);
     return out;
-}
-
-/* Whether reading w would only leave the thread waiting for something newer. */
-static bool useless(const struct event *e, uint64_t value)
-{
-    uint64_t result;
-    return e->op >= OP_WAIT_MASKED && op_outcome(e, value, &result) == OUT_WAIT;
 }
 
 /* The new read r, an operation that writes, could read what another one has read: impossible as it
@@ -211,7 +208,6 @@ static void new_read(const struct access *a, uint64_t state)
 {
     struct graph *g = &lkc->g;
     uint32_t tid = self()->tid, loc = location_of(a);
-    uint64_t key = await_key(a, state);
     int64_t low = graph_seen(g, loc, graph_now(g, tid));
     struct event *e = graph_append(g, tid, EK_READ);
     evid r = ev_id(tid, g->t[tid].len - 1);
@@ -232,7 +228,7 @@ static void new_read(const struct access *a, uint64_t state)
     for (int64_t c = low; c < (int64_t)g->loc[loc].nco - 1; c++) {
         e->rf = c < 0 ? EV_INIT : g->loc[loc].co[c];
         uint64_t value = graph_value(g, loc, e->rf);
-        if (useless(e, value) || await_leads_back(key, value))
+        if (await_would_wait(r, value) || !withdrawn_may_read(g, tid, ev_pos(r), e->rf))
             continue;
         if (a->op == OP_COMPARE)
             (void)explore_settle(r);
@@ -392,7 +388,7 @@ uint64_t explore_read(const struct access *a)
     f->pos++;
     if (e->flags & EF_STUCK) {
         f->pos--;
-        run_stuck(STUCK_AWAIT, f->pos);
+        run_stuck(e->flags & EF_ELSEWHERE ? STUCK_ASSUME : STUCK_AWAIT, f->pos);
     }
     if (e->rf == EV_INIT && lkc->g.loc[e->loc].init_unknown)
         error_stop(LK_CHECK_UNINITIALISED, a->pc, "atomic read of memory that was never written");

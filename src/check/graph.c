@@ -22,6 +22,7 @@ void graph_clear(struct graph *g)
         g->t[t].stuck = STUCK_NO;
         g->t[t].detached = 0;
         g->t[t].died = 0;
+        g->t[t].nout = 0;
     }
     g->nthreads = 0;
     g->stamp = 0;
@@ -71,6 +72,7 @@ uint32_t graph_new_thread(struct graph *g, evid creator, void *(*fn)(void *), vo
     t->stuck = STUCK_NO;
     t->timed = t->detached = 0;
     t->died = t->process = 0;
+    t->nout = 0;
     t->fn = fn;
     t->arg = arg;
     t->creator = creator;

@@ -89,13 +89,14 @@ enum ev_op {
 };
 
 enum {
-    EF_RMW = 1,    /* a read whose write follows, and that write */
-    EF_STUCK = 2,  /* a read whose operation waits for another value */
-    EF_TIMED = 4,  /* ... but only until a deadline */
-    EF_SILENT = 8, /* of the kernel's queues: no effect that ends a lap of a loop */
-    EF_CRASH = 16, /* a choice: to live on (0) or to die; the write that says that the thread is
+    EF_RMW = 1,        /* a read whose write follows, and that write */
+    EF_STUCK = 2,      /* a read whose operation waits for another value */
+    EF_TIMED = 4,      /* ... but only until a deadline */
+    EF_SILENT = 8,     /* of the kernel's queues: no effect that ends a lap of a loop */
+    EF_CRASH = 16,     /* a choice: to live on (0) or to die; the write that says that the thread is
                       dead */
-    EF_NAP = 32,   /* the first queue entered for a sleep; names the sleep */
+    EF_NAP = 32,       /* the first queue entered for a sleep; names the sleep */
+    EF_ELSEWHERE = 64, /* a read that waits because what it could read belongs to another branch */
 };
 
 struct event {
@@ -122,6 +123,12 @@ enum { CLK_HB, CLK_PORF, CLK_REL, CLK_KINDS };
 /* Why a thread cannot go on from the end of its events. */
 enum stuck { STUCK_NO, STUCK_AWAIT, STUCK_SPIN, STUCK_JOIN, STUCK_BOUND, STUCK_ASSUME };
 
+/* A read that a revisit made wait, taken back until the wait is over (withdraw.c). */
+struct withdrawn {
+    evid write;          /* that revisited it */
+    uint32_t pos, stamp; /* where in its thread, and when, it was added */
+};
+
 struct gthread {
     struct event *ev;
     uint32_t *clk; /* [len][CLK_KINDS][tcap] */
@@ -135,6 +142,8 @@ struct gthread {
     uint8_t detached;
     uint32_t died;    /* 1 + position of its choice to die; 0 = it lives */
     uint32_t process; /* ... with the process */
+    struct withdrawn *out;
+    uint32_t nout, cap_out;
 };
 
 struct gloc {
@@ -202,11 +211,12 @@ const uint32_t *graph_now(const struct graph *g, uint32_t tid);
 /* ---- pending graphs -------------------------------------------------------------------------- */
 
 enum todo {
-    TODO_RUN,     /* nothing to check */
-    TODO_READ,    /* subject = a new read whose clocks are not known yet */
-    TODO_WRITE,   /* subject = a new write that is not last in modification order */
-    TODO_REVISIT, /* subject = a read that now reads from `write` */
-    TODO_RMW,     /* subject = a read whose write must be added, with its choice */
+    TODO_RUN,      /* nothing to check */
+    TODO_READ,     /* subject = a new read whose clocks are not known yet */
+    TODO_WRITE,    /* subject = a new write that is not last in modification order */
+    TODO_REVISIT,  /* subject = a read that now reads from `write` */
+    TODO_WITHDRAW, /* ... and would wait */
+    TODO_RMW,      /* subject = a read whose write must be added, with its choice */
 };
 
 struct snapshot; /* a packed graph, in the work list */
@@ -228,6 +238,9 @@ bool consistent_rc11(struct graph *g);
 bool consistent_sc(struct graph *g);
 bool consistent_tso(struct graph *g);
 bool consistent(struct graph *g, enum lk_check_model model);
+
+/* Whether one of the graph's interleavings has at most so many preemptions (preempt.c). */
+bool preempt_fits(struct graph *g, uint32_t limit);
 
 /* ---- exploration ----------------------------------------------------------------------------- */
 
@@ -305,9 +318,23 @@ uint64_t await_key(const struct access *a, uint64_t state);
  * to make, are a loop that only waits. */
 void await_learn(const struct access *a, uint64_t key, uint32_t lap);
 /* With the newest values the read would only leave its thread waiting. */
-bool await_in_vain(const struct access *a, uint64_t key);
-/* ... with this value it is a lap of its own, back to the same read. */
-bool await_leads_back(uint64_t key, uint64_t value);
+bool await_in_vain(uint32_t tid, const struct access *a, uint64_t key);
+/* The read r would leave its thread waiting, did it read this value: it waits by itself, or ends a
+ * lap of a loop. */
+bool await_would_wait(evid r, uint64_t value);
+
+/* ---- reads withdrawn (withdraw.c) ------------------------------------------------------------ */
+
+/* Take back r, the last event of its thread, which a write has revisited. */
+void withdraw(evid r);
+/* Whether what was withdrawn at this place, if anything, may be made again reading y. */
+bool withdrawn_may_read(const struct graph *g, uint32_t tid, uint32_t pos, evid y);
+/* A read that w had revisited was withdrawn: w must not be deleted. */
+bool withdrawn_from(const struct graph *g, evid w);
+/* A revisit of what was added at `stamp`, keeping so many events of its thread, leaves h there. */
+bool withdrawn_kept(const struct withdrawn *h, uint32_t keep, uint32_t stamp);
+/* Those of thread tid that it would delete were as extending the rest by default makes them. */
+bool withdrawn_maximal(const struct graph *g, uint32_t tid, uint32_t stamp, const uint32_t *porf_w);
 
 /* ---- running --------------------------------------------------------------------------------- */
 
@@ -507,12 +534,12 @@ struct checker {
     bool stop;
     uint32_t errors_in_run;
     /* counts */
-    uint64_t complete, blocked, runs, inconsistent, failing, walked, descents;
+    uint64_t complete, blocked, preempted, cut, runs, inconsistent, failing, walked, descents;
     double weight_sum;
     bool bounded, by_walk;
     uint64_t begun_ns, progress_ns, first_error_ns, first_error_runs;
     struct failure *failures;
-    void *shadow, *heap, *keys, *facts;
+    void *shadow, *heap, *keys, *facts, *met;
     uint64_t serial;             /* runs begun, of all modes and walks */
     uint64_t marked;             /* blocks reached so far */
     uint64_t race_pc;            /* the other access of a race */

@@ -32,6 +32,7 @@ static const struct option options[] = {
     {"deaths", required_argument, NULL, 'd'},
     {"loops", required_argument, NULL, 'l'},
     {"walks", required_argument, NULL, 'w'},
+    {"preemptions", required_argument, NULL, 'p'},
     {"random", no_argument, NULL, 'r'},
     {"seed", required_argument, NULL, 's'},
     {"no-liveness", no_argument, NULL, 'L'},
@@ -86,6 +87,10 @@ static bool set_option(struct settings *s, int c, const char *arg)
         return o->max_events != 0;
     case 'w':
         o->walks = (uint32_t)strtoul(arg, NULL, 10);
+        return set_number(&n, arg);
+    case 'p':
+        o->bound_preemptions = true;
+        o->preemptions = (uint32_t)strtoul(arg, NULL, 10);
         return set_number(&n, arg);
     case 'r':
         o->random_only = true;
@@ -157,8 +162,9 @@ static void print_json(const struct lk_check_report *r, enum lk_check_model mode
     }
     printf("], \"seconds\": %.6f, \"executions_per_second\": %.1f, \"bounded\": %s, ", r->seconds,
            r->executions_per_second, r->bounded ? "true" : "false");
-    printf("\"wasted\": %" PRIu64 ", \"walked\": %" PRIu64 ", \"estimate\": %.1f, ", r->wasted,
-           r->walked, r->estimate);
+    printf("\"wasted\": %" PRIu64 ", \"preempted\": %" PRIu64 ", \"walked\": %" PRIu64
+           ", \"estimate\": %.1f, ",
+           r->wasted, r->preempted, r->walked, r->estimate);
     printf("\"by_walk\": %s, \"peak_rss_bytes\": %" PRIu64 ", \"peak_pending_bytes\": %" PRIu64
            ", \"model\": \"%s\"}\n",
            r->by_walk ? "true" : "false", r->peak_rss_bytes, r->peak_pending_bytes, names[model]);
@@ -172,6 +178,8 @@ static void print_text(const struct lk_check_report *r)
            " random walks; %.2f s, %.0f a second, %.1f MiB\n",
            r->nerrors > 0 ? "\n" : "", r->complete, r->blocked, r->wasted, r->walked, r->seconds,
            r->executions_per_second, (double)r->peak_rss_bytes / 1048576);
+    if (r->preempted > 0)
+        printf("%" PRIu64 " left out: they need more preemptions\n", r->preempted);
     if (r->nerrors > 0)
         printf("%u kinds of error, first met %s\n", r->nerrors,
                r->by_walk ? "on a random walk" : "in the exhaustive search");

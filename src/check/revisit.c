@@ -33,7 +33,7 @@ static bool maximal_write(const struct graph *g, evid id, const struct event *e,
         if (r->rf == id && r->stamp < e->stamp)
             return false;
     }
-    return !newer_write_in_prev(g, e, e->copos, porf_w);
+    return !newer_write_in_prev(g, e, e->copos, porf_w) && !withdrawn_from(g, id);
 }
 
 static bool maximal(const struct graph *g, evid id, const uint32_t *porf_w)
@@ -81,6 +81,8 @@ static bool cut_before(const struct graph *g, evid r, const uint32_t *porf_w, ui
         for (uint32_t p = keep[t]; p < g->t[t].len; p++)
             if (!maximal(g, ev_id(t, p), porf_w))
                 return false;
+        if (!withdrawn_maximal(g, t, stamp, porf_w))
+            return false;
     }
     return true;
 }
@@ -143,10 +145,13 @@ static void push_revisit(evid r, evid w, bool forced, evid after)
     struct event *e = graph_ev(g, r);
     evid old = e->rf;
     e->rf = w;
+    bool waits = await_would_wait(r, graph_ev(g, w)->value) ||
+                 !withdrawn_may_read(g, ev_tid(r), ev_pos(r), w);
     for (uint32_t p = from; p <= to; p++) {
         bool splits = !forced && p < n && graph_ev(g, lkc->kept[p])->flags & EF_RMW;
-        if (!splits && (int64_t)p > low)
-            explore_push(snapshot_pack(g, lkc->keep, TODO_REVISIT, r, w, p));
+        if (!splits && (int64_t)p > low && (!waits || p == n))
+            explore_push(
+                snapshot_pack(g, lkc->keep, waits ? TODO_WITHDRAW : TODO_REVISIT, r, w, p));
     }
     e->rf = old;
 }

@@ -107,7 +107,7 @@ static bool cannot_extend(uint32_t tid)
 static bool awaits(uint32_t tid)
 {
     const struct fiber *f = lkc->fibers[tid];
-    return f->state == FS_AWAIT && await_in_vain(&f->await, f->await_key);
+    return f->state == FS_AWAIT && await_in_vain(tid, &f->await, f->await_key);
 }
 
 static bool may_extend(uint32_t tid)
@@ -186,7 +186,7 @@ void run_turn(uint32_t tid)
 void run_await(const struct access *a, uint64_t key)
 {
     struct fiber *f = self();
-    if (!await_in_vain(a, key) || must_wait(f->tid))
+    if (!await_in_vain(f->tid, a, key) || must_wait(f->tid))
         return;
     f->await = *a;
     f->await_key = key;

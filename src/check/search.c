@@ -82,6 +82,9 @@ static bool settle(struct snapshot *s)
         const struct event *w = graph_ev(g, graph_ev(g, subject)->rf);
         return settle_read(subject, w->copos + 1 != g->loc[w->loc].nco);
     }
+    case TODO_WITHDRAW:
+        withdraw(subject);
+        return true;
     case TODO_RMW:
         return explore_add_write(subject);
     case TODO_RUN:
@@ -146,6 +149,17 @@ static void walks(void)
     lkc->walking = false;
 }
 
+/* So far over the bound on preemptions that nothing below it can come of the graph. */
+static bool cut_off(void)
+{
+    if (!lkc->opt.bound_preemptions ||
+        preempt_fits(&lkc->g, lkc->opt.preemptions + lkc->g.nthreads))
+        return false;
+    lkc->cut++;
+    lkc->bounded = true;
+    return true;
+}
+
 static void exhaust(void)
 {
     root();
@@ -158,6 +172,8 @@ static void exhaust(void)
             lkc->inconsistent++;
             continue;
         }
+        if (cut_off())
+            continue;
         run_once();
         count_run();
     }

@@ -16,7 +16,7 @@ struct packed_thread {
     uint32_t len, stuck_at;
     evid creator;
     uint8_t live, stuck, timed, detached;
-    uint32_t died, process;
+    uint32_t died, process, nout;
 };
 
 struct packed_loc {
@@ -24,10 +24,20 @@ struct packed_loc {
     uint32_t loc, nco, nrd, unknown;
 };
 
-static size_t thread_bytes(uint32_t len, uint32_t tcap)
+static size_t clock_bytes(uint32_t len, uint32_t tcap)
 {
-    return sizeof(struct packed_thread) + len * sizeof(struct event) +
-           (((size_t)len * CLK_KINDS * tcap * sizeof(uint32_t) + 7) & ~(size_t)7);
+    return ((size_t)len * CLK_KINDS * tcap * sizeof(uint32_t) + 7) & ~(size_t)7;
+}
+
+static size_t withdrawn_bytes(uint32_t n)
+{
+    return (n * sizeof(struct withdrawn) + 7) & ~(size_t)7;
+}
+
+static size_t thread_bytes(const struct gthread *t, uint32_t len, uint32_t tcap)
+{
+    return sizeof(struct packed_thread) + len * sizeof(struct event) + clock_bytes(len, tcap) +
+           withdrawn_bytes(t->nout);
 }
 
 static uint32_t kept_len(const struct graph *g, const uint32_t *keep, uint32_t t)
@@ -39,7 +49,7 @@ static size_t bytes_needed(const struct graph *g, const uint32_t *keep)
 {
     size_t n = sizeof(struct snapshot);
     for (uint32_t t = 0; t < g->nthreads; t++)
-        n += thread_bytes(kept_len(g, keep, t), g->tcap);
+        n += thread_bytes(&g->t[t], kept_len(g, keep, t), g->tcap);
     for (uint32_t i = 0; i < g->nactive; i++) {
         const struct gloc *l = &g->loc[g->active[i]];
         n +=
@@ -48,7 +58,19 @@ static size_t bytes_needed(const struct graph *g, const uint32_t *keep)
     return n;
 }
 
-static char *pack_thread(const struct graph *g, uint32_t tid, uint32_t len, bool created, char *out)
+/* A revisit of what was added at `stamp` keeps len events of the thread. */
+static uint32_t pack_withdrawn(const struct gthread *t, uint32_t len, uint32_t stamp, char *out)
+{
+    struct withdrawn *to = (struct withdrawn *)out;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->nout; i++)
+        if (withdrawn_kept(&t->out[i], len, stamp))
+            to[n++] = t->out[i];
+    return n;
+}
+
+static char *pack_thread(const struct graph *g, uint32_t tid, uint32_t len, bool created,
+                         uint32_t stamp, char *out)
 {
     const struct gthread *t = &g->t[tid];
     struct packed_thread *p = (struct packed_thread *)out;
@@ -67,9 +89,10 @@ static char *pack_thread(const struct graph *g, uint32_t tid, uint32_t len, bool
     out += sizeof *p;
     memcpy(out, t->ev, len * sizeof *t->ev);
     out += len * sizeof *t->ev;
-    size_t clocks = (size_t)len * CLK_KINDS * g->tcap * sizeof *t->clk;
-    memcpy(out, t->clk, clocks);
-    return out + ((clocks + 7) & ~(size_t)7);
+    memcpy(out, t->clk, (size_t)len * CLK_KINDS * g->tcap * sizeof *t->clk);
+    out += clock_bytes(len, g->tcap);
+    p->nout = t->nout == 0 ? 0 : pack_withdrawn(t, len, stamp, out);
+    return out + withdrawn_bytes(p->nout);
 }
 
 /* The location's kept reads and writes; `w` goes to index pos of the kept writes. */
@@ -113,11 +136,12 @@ struct snapshot *snapshot_pack(const struct graph *g, const uint32_t *keep, enum
     s->subject = subject;
     s->nlocs = 0;
     char *out = (char *)(s + 1);
+    uint32_t stamp = keep != NULL ? graph_ev(g, subject)->stamp : UINT32_MAX;
     for (uint32_t t = 0; t < g->nthreads; t++) {
         evid creator = g->t[t].creator;
         bool created =
             keep == NULL || creator == EV_INIT || ev_pos(creator) < keep[ev_tid(creator)];
-        out = pack_thread(g, t, kept_len(g, keep, t), created, out);
+        out = pack_thread(g, t, kept_len(g, keep, t), created, stamp, out);
     }
     uint32_t target = write == EV_INIT ? LOC_NONE : graph_ev(g, write)->loc;
     for (uint32_t i = 0; i < g->nactive; i++) {
@@ -177,7 +201,12 @@ static const char *unpack_thread(struct graph *g, uint32_t tid, uint32_t tcap, c
         for (size_t r = 0; r < rows; r++)
             memcpy(t->clk + r * g->tcap, clk + r * tcap, tcap * sizeof *clk);
     }
-    return in + ((rows * tcap * sizeof *clk + 7) & ~(size_t)7);
+    in += clock_bytes(len, tcap);
+    t->nout = p->nout;
+    LKC_GROW(t->out, t->cap_out, p->nout);
+    if (p->nout != 0)
+        memcpy(t->out, in, p->nout * sizeof *t->out);
+    return in + withdrawn_bytes(p->nout);
 }
 
 static const char *unpack_loc(struct graph *g, const char *in)

@@ -244,6 +244,23 @@ static void judge(struct search *s)
 /* ---- every candidate
  * ---------------------------------------------------------------------------- */
 
+/* What a compare-and-swap, or a loop that has ended, has read. */
+static bool suits(const struct litmus_step *step, long value, bool won)
+{
+    switch (step->op) {
+    case L_CAS:
+        return (value == step->expected) == won;
+    case L_AWAIT:
+        return value == step->value;
+    case L_SPIN_XCHG:
+        return value != step->value;
+    case L_SPIN_CAS:
+        return value == step->expected;
+    default:
+        return true;
+    }
+}
+
 /* Values follow from rf; a read before its source is known makes po;rf cyclic: no candidate. */
 static bool values_fit(struct search *s)
 {
@@ -278,8 +295,7 @@ static bool values_fit(struct search *s)
     if (done < s->n)
         return false;
     for (int i = 0; i < s->n; i++)
-        if (s->ev[i].type == T_READ && s->ev[i].step->op == L_CAS &&
-            (s->ev[i].value == s->ev[i].step->expected) != s->ev[i].rmw)
+        if (s->ev[i].type == T_READ && !suits(s->ev[i].step, s->ev[i].value, s->ev[i].rmw))
             return false;
     return true;
 }
@@ -347,7 +363,8 @@ static void build(struct search *s)
     for (int t = 0; t < s->p->threads; t++)
         for (int i = 0; i < s->p->length[t]; i++) {
             const struct litmus_step *step = &s->p->step[t][i];
-            bool rmw = step->op == L_ADD || step->op == L_XCHG;
+            bool rmw = step->op == L_ADD || step->op == L_XCHG || step->op == L_SPIN_XCHG ||
+                       step->op == L_SPIN_CAS;
             bool won = step->op == L_CAS && s->succeed >> s->cas++ & 1;
             if (step->op == L_FENCE)
                 add(s, T_FENCE, t, step, step->order, false);

@@ -8,7 +8,9 @@
 
 enum { LITMUS_THREADS = 8, LITMUS_OPS = 16, LITMUS_LOCATIONS = 6 };
 
-enum litmus_op { L_STORE, L_LOAD, L_ADD, L_XCHG, L_CAS, L_FENCE };
+/* The last three are loops: until x holds the value, until the exchange finds another one, until
+ * the compare-and-swap succeeds. */
+enum litmus_op { L_STORE, L_LOAD, L_ADD, L_XCHG, L_CAS, L_FENCE, L_AWAIT, L_SPIN_XCHG, L_SPIN_CAS };
 
 struct litmus_step {
     enum litmus_op op;

@@ -111,6 +111,19 @@ static void *thread(void *number)
         case L_FENCE:
             fence(s->order);
             break;
+        case L_AWAIT:
+            while (load(x, s->order) != v)
+                ;
+            r = v;
+            break;
+        case L_SPIN_XCHG:
+            while ((r = exchange(x, v, s->order)) == v)
+                ;
+            break;
+        case L_SPIN_CAS:
+            while (!cas(x, s->expected, v, s->order))
+                ;
+            break;
         }
         if (s->keep)
             kept = r;

@@ -35,6 +35,8 @@ refused --deaths x good.c
 refused --deaths -1 good.c
 refused --deaths 4294967296 good.c
 refused --loops 0 good.c
+refused --preemptions x good.c
+refused --preemptions -1 good.c
 refused --executions 1e9 good.c
 refused --executions 99999999999999999999 good.c
 refused --replay /nonexistent good.c
@@ -46,6 +48,21 @@ if "$lk" check --quiet --executions 1 good.c > out && grep -q 'no error in any e
     passed=$((passed + 1))
 else
     failed=$((failed + 1)) && echo "FAIL a bound that is just reached"
+fi
+cat > twice.c <<'END'
+#include <pthread.h>
+#include <stdatomic.h>
+static atomic_int x;
+static void *add(void *u) { x++; return u; }
+int main(void) { pthread_t t; pthread_create(&t, 0, add, 0); x++; x++; pthread_join(t, 0); }
+END
+# Before the first thread's additions, or between them, comes only who preempts it.
+"$lk" check --quiet --json --preemptions 0 twice.c > out
+if [ $? -eq 3 ] && grep -q '"complete": 1,.*"bounded": true.*"preempted": 2' out &&
+    "$lk" check --quiet --json --preemptions 1 twice.c > out && grep -q '"complete": 3' out; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1)) && echo "FAIL --preemptions: $(cat out)"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -23,7 +23,8 @@ enum {
     OPT_REPLAY,
     OPT_DEATHS,
     OPT_LOOPS,
-    OPT_WALKS
+    OPT_WALKS,
+    OPT_PREEMPTIONS
 };
 
 static const struct cli_option options[] = {
@@ -32,6 +33,7 @@ static const struct cli_option options[] = {
     {'t', "time", "SECONDS", "stop after so long"},
     {OPT_LOOPS, "loops", "N", "at most N events in one thread (default 100000)"},
     {OPT_DEATHS, "deaths", "N", "processes that may die in one execution (default 0)"},
+    {OPT_PREEMPTIONS, "preemptions", "N", "leave out what needs more than N preemptions"},
     {OPT_WALKS, "walks", "N", "random walks before the exhaustive search (default 200)"},
     {'r', "random", NULL, "random walks only, until a bound"},
     {'s', "seed", "N", "of the random walks"},
@@ -274,6 +276,8 @@ static bool value_fits(int letter, const char *value)
     case OPT_DEATHS:
     case OPT_WALKS:
         return cli_parse_count("a count", value, 0, UINT32_MAX, &n);
+    case OPT_PREEMPTIONS:
+        return cli_parse_count("--preemptions", value, 0, 1000000, &n);
     case 't':
         return cli_parse_time("--time", value, &n);
     default:

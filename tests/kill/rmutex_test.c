@@ -2,95 +2,47 @@
  * or two sleeping for it. */
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "latchkey/latchkey.h"
 #include "life/presence.h"
+#include "scene.h"
 #include "test.h"
 
-enum { SLEEPERS_MAX = 2, LIMIT_MS = 2000, LONGEST_MS = 250 };
+enum { SLEEPERS_MAX = 2, LONGEST_MS = 250 };
 
 #define WAITERS_BIT 0x80000000u
 
-/* Beside the segment: what the processes tell each other. */
-struct stage {
-    _Atomic int inside; /* the victim has the lock and has not begun to unlock */
-    _Atomic int sleepers_come, gone;
-    _Atomic unsigned got, told; /* sleepers that locked; that were told of a death */
-    _Atomic uint64_t longest_ns;
-    _Atomic int between; /* two stores of a section: must be equal when one is told of no death */
-    _Atomic int between_2;
-};
-
-struct scene {
-    lk_seg *seg;
-    lk_rmutex *mutex;
-    struct stage *stage;
-    int sleepers;
-};
-
-static struct scene scene_make(int sleepers)
-{
-    struct scene s = {.sleepers = sleepers};
-    T_REQUIRE_RC(lk_seg_create_anonymous(&s.seg, 64, 8), 0);
-    s.mutex = lk_seg_memory(s.seg);
-    s.stage =
-        mmap(NULL, sizeof *s.stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    T_REQUIRE(s.stage != MAP_FAILED);
-    return s;
-}
-
-static void scene_end(struct scene *s)
-{
-    lk_seg_close(s->seg);
-    (void)munmap(s->stage, sizeof *s->stage);
-}
-
 static uint32_t word_of(const struct scene *s)
 {
-    return __atomic_load_n(&s->mutex->word_, __ATOMIC_ACQUIRE);
-}
-
-/* A section: the two numbers are equal outside of it. */
-static void change(struct stage *stage)
-{
-    int was = atomic_load(&stage->between);
-    atomic_store(&stage->between, was + 1);
-    atomic_store(&stage->between_2, was + 1);
+    return __atomic_load_n(&((lk_rmutex *)s->lock)->word_, __ATOMIC_ACQUIRE);
 }
 
 /* Lock within the limit, repair if told to, change, unlock.  Returns what locking returned. */
 static int one_section(const struct scene *s)
 {
-    uint64_t begun_ns = t_now_ns(), end_ns = begun_ns + LIMIT_MS * 1000000ull;
-    struct timespec deadline = {(time_t)(end_ns / 1000000000u), (long)(end_ns % 1000000000u)};
-    int rc = lk_rmutex_lock_until(s->mutex, &deadline);
+    uint64_t begun_ns = t_now_ns();
+    struct timespec deadline = scene_limit();
+    int rc = lk_rmutex_lock_until(s->lock, &deadline);
     uint64_t took_ns = t_now_ns() - begun_ns;
     if (took_ns > atomic_load(&s->stage->longest_ns))
         atomic_store(&s->stage->longest_ns, took_ns);
     if (rc == EOWNERDEAD) {
-        atomic_store(&s->stage->between_2, atomic_load(&s->stage->between));
-        T_REQUIRE_RC(lk_rmutex_consistent(s->mutex), 0);
+        scene_mend(s->stage);
+        T_REQUIRE_RC(lk_rmutex_consistent(s->lock), 0);
     } else {
         T_REQUIRE_RC(rc, 0);
     }
-    T_REQUIRE_EQ(atomic_load(&s->stage->between), atomic_load(&s->stage->between_2));
-    change(s->stage);
-    T_REQUIRE_RC(lk_rmutex_unlock(s->mutex), 0);
+    scene_look(s->stage);
+    scene_change(s->stage);
+    T_REQUIRE_RC(lk_rmutex_unlock(s->lock), 0);
     return rc;
 }
 
 static void sleep_for_it(void *arg)
 {
     const struct scene *s = arg;
-    while (!atomic_load(&s->stage->inside) && !atomic_load(&s->stage->gone))
-        (void)sched_yield();
-    atomic_fetch_add(&s->stage->sleepers_come, 1);
+    scene_come(s->stage);
     int rc = one_section(s);
     atomic_fetch_add(&s->stage->told, rc == EOWNERDEAD);
     atomic_fetch_add(&s->stage->got, 1);
@@ -99,47 +51,47 @@ static void sleep_for_it(void *arg)
 /* What the victim does with the lock in its hands: it waits until the sleepers sleep. */
 static void await_sleepers(const struct scene *s)
 {
-    uint64_t end = t_now_ns() + LIMIT_MS * 1000000ull;
-    while (atomic_load(&s->stage->sleepers_come) < s->sleepers ||
-           (s->sleepers > 0 && (word_of(s) & WAITERS_BIT) == 0)) {
-        T_REQUIRE(t_now_ns() < end);
+    scene_await(&s->stage->come, s->others);
+    uint64_t end_ns = t_now_ns() + SCENE_LIMIT_MS * 1000000ull;
+    while (s->others > 0 && (word_of(s) & WAITERS_BIT) == 0) {
+        T_REQUIRE(t_now_ns() < end_ns);
         (void)sched_yield();
     }
-    if (s->sleepers > 1)
+    if (s->others > 1)
         (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
 
 static void lock_change_unlock(void *arg)
 {
     const struct scene *s = arg;
-    int rc = lk_rmutex_lock(s->mutex);
+    int rc = lk_rmutex_lock(s->lock);
     if (rc == EOWNERDEAD)
-        rc = lk_rmutex_consistent(s->mutex);
+        rc = lk_rmutex_consistent(s->lock);
     T_REQUIRE_RC(rc, 0);
     atomic_store(&s->stage->inside, 1);
     await_sleepers(s);
-    change(s->stage);
+    scene_change(s->stage);
     atomic_store(&s->stage->inside, 2);
-    T_REQUIRE_RC(lk_rmutex_unlock(s->mutex), 0);
+    T_REQUIRE_RC(lk_rmutex_unlock(s->lock), 0);
     atomic_store(&s->stage->inside, 3);
 }
 
 static void trylock_change_unlock(void *arg)
 {
     const struct scene *s = arg;
-    T_REQUIRE_RC(lk_rmutex_trylock(s->mutex), 0);
+    T_REQUIRE_RC(lk_rmutex_trylock(s->lock), 0);
     atomic_store(&s->stage->inside, 1);
     await_sleepers(s);
-    change(s->stage);
+    scene_change(s->stage);
     atomic_store(&s->stage->inside, 2);
-    T_REQUIRE_RC(lk_rmutex_unlock(s->mutex), 0);
+    T_REQUIRE_RC(lk_rmutex_unlock(s->lock), 0);
     atomic_store(&s->stage->inside, 3);
 }
 
 static void die_inside(void *arg)
 {
     const struct scene *s = arg;
-    T_REQUIRE_RC(lk_rmutex_lock(s->mutex), 0);
+    T_REQUIRE_RC(lk_rmutex_lock(s->lock), 0);
     _exit(0);
 }
 
@@ -212,8 +164,8 @@ T_TEST(death_of_the_repairer_at_every_step_is_told_to_one_and_nobody_hangs)
 static void unlock_unrepaired(void *arg)
 {
     const struct scene *s = arg;
-    T_REQUIRE_RC(lk_rmutex_lock(s->mutex), EOWNERDEAD);
-    T_REQUIRE_RC(lk_rmutex_unlock(s->mutex), 0);
+    T_REQUIRE_RC(lk_rmutex_lock(s->lock), EOWNERDEAD);
+    T_REQUIRE_RC(lk_rmutex_unlock(s->lock), 0);
 }
 
 /* Kills: life.never_lost.
@@ -228,7 +180,7 @@ T_TEST(only_an_unlock_without_repair_makes_it_not_recoverable)
         died = t_killed_at(step, unlock_unrepaired, &s);
         bool held = (word_of(&s) & LKI_HOLDER_ANY) != 0;
         T_REQUIRE(died || !held);
-        int rc = lk_rmutex_trylock(s.mutex);
+        int rc = lk_rmutex_trylock(s.lock);
         T_REQUIRE_RC(rc, held ? EOWNERDEAD : ENOTRECOVERABLE);
         scene_end(&s);
     }
@@ -237,19 +189,19 @@ T_TEST(only_an_unlock_without_repair_makes_it_not_recoverable)
 static void wait_in_vain(void *arg)
 {
     const struct scene *s = arg;
-    int rc = lk_rmutex_lock(s->mutex);
+    int rc = lk_rmutex_lock(s->lock);
     T_REQUIRE(rc == 0 || rc == EOWNERDEAD);
 }
 
 static void hold_a_while(void *arg)
 {
     struct scene *s = arg;
-    T_REQUIRE_RC(lk_rmutex_lock(s->mutex), 0);
+    T_REQUIRE_RC(lk_rmutex_lock(s->lock), 0);
     atomic_store(&s->stage->inside, 1);
     uint64_t end = t_now_ns() + 30 * 1000000ull;
     while (t_now_ns() < end)
         (void)sched_yield();
-    T_REQUIRE_RC(lk_rmutex_unlock(s->mutex), 0);
+    T_REQUIRE_RC(lk_rmutex_unlock(s->lock), 0);
 }
 
 /* One that waits is killed at each of its steps: to the holder and the others it makes no

@@ -1,88 +1,34 @@
 /* rrwlock_test.c - the robust reader-writer lock at every step at which a kill build can be killed:
  * as a reader, a writer, in line, waiting for readers, and repairing. */
 #include <errno.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "latchkey/latchkey.h"
 #include "latchkey/robust.h"
+#include "scene.h"
 #include "test.h"
 
-enum { LIMIT_MS = 4000, OTHERS = 2 };
-
-/* Beside the segment: what the processes tell each other. */
-struct stage {
-    _Atomic int
-        inside; /* 1: the victim has the lock; 2: it has begun to unlock; 3: it has done so */
-    _Atomic int come, gone, release, held;
-    _Atomic unsigned got, told; /* others that locked; that were told of a death */
-    _Atomic int first, second;  /* equal but inside */
-};
-
-struct scene {
-    lk_seg *seg;
-    lk_rrwlock *lock;
-    struct stage *stage;
-    int others; /* that sleep for it: a writer, then a reader */
-};
-
-static struct scene scene_make(int others)
-{
-    struct scene s = {.others = others};
-    T_REQUIRE_RC(lk_seg_create_anonymous(&s.seg, 64, 8), 0);
-    s.lock = lk_seg_memory(s.seg);
-    s.stage =
-        mmap(NULL, sizeof *s.stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    T_REQUIRE(s.stage != MAP_FAILED);
-    return s;
-}
-
-static void scene_end(struct scene *s)
-{
-    lk_seg_close(s->seg);
-    (void)munmap(s->stage, sizeof *s->stage);
-}
-
-static void await(_Atomic int *what, int value)
-{
-    uint64_t end = t_now_ns() + LIMIT_MS * 1000000ull;
-    while (atomic_load(what) < value) {
-        T_REQUIRE(t_now_ns() < end);
-        (void)sched_yield();
-    }
-}
-
-static void change(struct stage *stage)
-{
-    int was = atomic_load(&stage->first);
-    atomic_store(&stage->first, was + 1);
-    atomic_store(&stage->second, was + 1);
-}
+enum { OTHERS = 2 };
 
 static void repair(const struct scene *s)
 {
-    atomic_store(&s->stage->second, atomic_load(&s->stage->first));
+    scene_mend(s->stage);
     T_REQUIRE_RC(lk_rrwlock_consistent(s->lock), 0);
 }
 
 /* Lock within the limit, repair if told to, look, unlock.  Returns what locking returned. */
 static int one_section(const struct scene *s, bool writes)
 {
-    uint64_t end_ns = t_now_ns() + LIMIT_MS * 1000000ull;
-    struct timespec deadline = {(time_t)(end_ns / 1000000000u), (long)(end_ns % 1000000000u)};
+    struct timespec deadline = scene_limit();
     int rc = writes ? lk_rrwlock_wrlock_until(s->lock, &deadline)
                     : lk_rrwlock_rdlock_until(s->lock, &deadline);
     if (rc == EOWNERDEAD)
         repair(s);
     else
         T_REQUIRE_RC(rc, 0);
-    T_REQUIRE_EQ(atomic_load(&s->stage->first), atomic_load(&s->stage->second));
+    scene_look(s->stage);
     if (writes)
-        change(s->stage);
+        scene_change(s->stage);
     T_REQUIRE_RC(lk_rrwlock_unlock(s->lock), 0);
     return rc;
 }
@@ -96,9 +42,7 @@ static void come_later(void *arg)
 {
     const struct other *o = arg;
     const struct scene *s = o->scene;
-    while (!atomic_load(&s->stage->inside) && !atomic_load(&s->stage->gone))
-        (void)sched_yield();
-    atomic_fetch_add(&s->stage->come, 1);
+    scene_come(s->stage);
     int rc = one_section(s, o->writes);
     atomic_fetch_add(&s->stage->told, rc == EOWNERDEAD);
     atomic_fetch_add(&s->stage->got, 1);
@@ -107,7 +51,7 @@ static void come_later(void *arg)
 /* The victim has the lock: it waits until the others sleep for it. */
 static void await_others(const struct scene *s)
 {
-    await(&s->stage->come, s->others);
+    scene_await(&s->stage->come, s->others);
     if (s->others > 0)
         (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
@@ -121,7 +65,7 @@ static void pass_through(const struct scene *s, int rc, bool writes)
     atomic_store(&s->stage->inside, 1);
     await_others(s);
     if (writes)
-        change(s->stage);
+        scene_change(s->stage);
     atomic_store(&s->stage->inside, 2);
     T_REQUIRE_RC(lk_rrwlock_unlock(s->lock), 0);
     atomic_store(&s->stage->inside, 3);
@@ -174,7 +118,7 @@ static void hold(const struct scene *s, bool writes)
     (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     /* Nobody can have changed anything, or have to tell of it, while this one reads. */
     if (!writes)
-        T_REQUIRE_EQ(__atomic_load_n(&s->lock->dirty_, __ATOMIC_RELAXED), 0);
+        T_REQUIRE_EQ(__atomic_load_n(&((lk_rrwlock *)s->lock)->dirty_, __ATOMIC_RELAXED), 0);
     T_REQUIRE_RC(lk_rrwlock_unlock(s->lock), 0);
 }
 
@@ -221,7 +165,7 @@ static bool one_death(unsigned long step, const struct play *p, int others)
         T_REQUIRE_EQ(t_wait(t_fork(die_writing, &s)), 0);
     if (p->holder != NULL) {
         holder = t_fork(p->holder, &s);
-        await(&s.stage->held, 1);
+        scene_await(&s.stage->held, 1);
     }
     for (int i = 0; i < others; i++) {
         other[i] = (struct other){&s, i == 0};

@@ -386,7 +386,7 @@ static inline LK_ALWAYS_ void lk_scope_leave_(struct lk_held_ *s)
             lk_built_unlock_(s->built_, s->n_);
         else
             lk_few_unlock_(s->few_, s->n_);
-        k->depth_ = k->level_ = k->used_ = 0;
+        k->depth_ = 0; /* which says that level_ and used_ mean nothing */
     } else if (k != NULL) {
         struct lk_scope_ scope = {k};
         lk_scope_end_(&scope);

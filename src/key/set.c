@@ -284,6 +284,8 @@ int lki_hold_lock(struct lk_key_ *k, const lk_list *list, const struct timespec 
     struct lk_hold_ *h = &k->hold_[k->depth_];
     uint32_t least = 0, most = 0;
     int rc = EINVAL;
+    if (k->depth_ == 0) /* the inline ways leave them as they were */
+        k->level_ = k->used_ = 0;
     if (k->depth_ == LK_KEY_DEPTH)
         return E2BIG;
     if (deadline != NULL && !lki_timespec_valid(deadline))
@@ -444,7 +446,7 @@ static void unlock_top(struct lk_key_ *k)
         else
             lki_member_unlock(m, false, false);
     }
-    k->level_ = k->used_ = k->depth_ = 0;
+    k->depth_ = 0;
 }
 
 LK_TSA_(no_thread_safety_analysis)

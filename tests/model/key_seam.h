@@ -49,8 +49,8 @@ void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)
     assert(!"the word is HELD when its holder unlocks");
 }
 
-/* The reader-writer lock: readers counted in the low half, WRITER; sleepers are woken by every
- * unlock. Readers enter past writers that wait. */
+/* The reader-writer lock: readers counted in the low half, WRITER.  Readers enter past writers that
+ * wait. */
 int lk_rwlock_tryrdlock(lk_rwlock *l)
 {
     uint64_t seen = __atomic_load_n(&l->state_, __ATOMIC_RELAXED);
@@ -70,47 +70,38 @@ int lk_rwlock_trywrlock(lk_rwlock *l)
                : EBUSY;
 }
 
-static void wake_all(lk_rwlock *l)
-{
-    __atomic_fetch_add(&l->gate_, 1, __ATOMIC_SEQ_CST);
-    (void)lk_check_futex_wake(&l->gate_, 99);
-}
-
-static int wait_for(lk_rwlock *l, int (*try_it)(lk_rwlock *l))
-{
-    for (;;) {
-        uint32_t turn = __atomic_load_n(&l->gate_, __ATOMIC_SEQ_CST);
-        if (try_it(l) == 0)
-            return 0;
-        (void)lk_check_futex_wait(&l->gate_, turn, NULL, 0, false);
-    }
-}
-
 int lk_rwlock_rdlock_until(lk_rwlock *l, const struct timespec *deadline)
 {
     (void)deadline;
-    return wait_for(l, lk_rwlock_tryrdlock);
+    do {
+        while (__atomic_load_n(&l->state_, __ATOMIC_RELAXED) & LK_RWLOCK_WRITER_)
+            ;
+    } while (lk_rwlock_tryrdlock(l) != 0);
+    return 0;
 }
 
 int lk_rwlock_wrlock_until(lk_rwlock *l, const struct timespec *deadline)
 {
     (void)deadline;
-    return wait_for(l, lk_rwlock_trywrlock);
+    do {
+        while (__atomic_load_n(&l->state_, __ATOMIC_RELAXED) != 0)
+            ;
+    } while (lk_rwlock_trywrlock(l) != 0);
+    return 0;
 }
 
-/* The inline unlocks come here unless nobody else is there; then nobody sleeps either, but for
- * writers that sleep behind readers, so every unlock of a model goes through these two. */
 void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
 {
+    (void)l;
     (void)old;
-    wake_all(l);
+    assert(!"there is a writer while a reader unlocks");
 }
 
 void lk_rwlock_wrunlock_slowly_(lk_rwlock *l, uint64_t seen)
 {
+    (void)l;
     (void)seen;
-    __atomic_store_n(&l->state_, 0, __ATOMIC_RELEASE);
-    wake_all(l);
+    assert(!"there is somebody else while a writer unlocks");
 }
 
 int lk_rwlock_tryupgrade(lk_rwlock *l)
@@ -125,7 +116,6 @@ int lk_rwlock_tryupgrade(lk_rwlock *l)
 void lk_rwlock_downgrade(lk_rwlock *l)
 {
     __atomic_store_n(&l->state_, 1, __ATOMIC_RELEASE);
-    wake_all(l);
 }
 
 /* ---- no robust locks, no time

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/atomic.h"
 #include "base/crc32c.h"
 #include "base/error.h"
 #include "object/db.h"
@@ -53,9 +54,12 @@ static int store_node(struct commit *c, struct lki_ref *ref)
         below.oid = n->child[i]->oid;
         lki_node_set_below(n, i, below);
     }
-    int rc = lki_node_seal(n, &record);
-    if (rc == 0)
-        rc = c->db->store.ops->oids(c->w, 1, &ref->oid);
+    n = lki_node_seal(n, &record);
+    if (n == NULL)
+        return ENOMEM;
+    /* [commit.1] relaxed: the transaction's own until it is stored. */
+    lk_store_rlx_u64((uint64_t *)(void *)&ref->object.state_, (uint64_t)(uintptr_t)n);
+    int rc = c->db->store.ops->oids(c->w, 1, &ref->oid);
     if (rc == 0)
         rc = c->w->put(c->w, ref->oid, record.at, record.size);
     return rc == 0 ? remember(c, ref) : rc;

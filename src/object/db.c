@@ -353,8 +353,9 @@ static int one_name(void *arg, struct lk_bytes key, const struct lk_bytes *befor
     char name[NAME_MAX_ + 1];
     (void)before;
     (void)after;
-    if (key.size > NAME_MAX_)
-        return lki_fail(LK_ECORRUPT, "a tree's name has %zu bytes", key.size);
+    if (key.size == 0 || key.size > NAME_MAX_ || memchr(key.at, '\0', key.size) != NULL)
+        return lki_fail(LK_ECORRUPT, "commit %llu: a tree's name of %zu bytes is none",
+                        (unsigned long long)b->after->state.tid, key.size);
     memcpy(name, key.at, key.size);
     name[key.size] = '\0';
     int rc = tree_or_empty(b->before, name, &old, &empty[0]);

@@ -17,8 +17,8 @@ struct key {
     size_t size, room;
 };
 
-/* The node of one level: cells grow down from the buffer's end; before them there is always room
- * for the head and the slots, behind them for the checksum. */
+/* The node of one level: cells one behind the other; before them there is always room for the head
+ * and the slots, behind them for the checksum. */
 struct level {
     unsigned char *buffer;
     size_t room; /* for cells */
@@ -65,8 +65,7 @@ static int copy_key(struct key *to, struct lk_bytes key, size_t size)
 static struct lk_bytes key_at(const struct build *b, uint32_t level, uint32_t i)
 {
     const struct level *l = &b->level[level];
-    const unsigned char *end = l->buffer + head_bytes(b, level) + l->room;
-    return lki_cell_key(end - l->slots[i].back);
+    return lki_cell_key(l->buffer + head_bytes(b, level) + l->slots[i].back);
 }
 
 /* Room for another cell of so many bytes. */
@@ -87,7 +86,7 @@ static int make_room(const struct build *b, uint32_t level, struct level *l, siz
         return ENOMEM;
     }
     if (l->used > 0)
-        memcpy(wider + head + room - l->used, l->buffer + head + l->room - l->used, l->used);
+        memcpy(wider + head, l->buffer + head, l->used);
     free(l->buffer);
     l->buffer = wider;
     l->room = room;
@@ -108,9 +107,9 @@ static int put_cell(struct build *b, uint32_t level, struct lk_bytes key, struct
     int rc = make_room(b, level, l, cell);
     if (rc != 0)
         return rc;
+    lki_cell_write(l->buffer + head_bytes(b, level) + l->used, key, value);
+    l->slots[l->count++].back = l->used; /* from the begin, as long as the end is not known */
     l->used += (uint32_t)cell;
-    lki_cell_write(l->buffer + head_bytes(b, level) + l->room - l->used, key, value);
-    l->slots[l->count++].back = l->used;
     return 0;
 }
 
@@ -122,9 +121,11 @@ static struct lk_bytes make_page(struct build *b, uint32_t level)
     size_t slots = l->count * sizeof *l->slots, prefix = 0;
     if (l->count > begin)
         prefix = lki_common(key_at(b, level, begin), key_at(b, level, l->count - 1));
-    for (uint32_t i = 0; i < l->count; i++)
+    for (uint32_t i = 0; i < l->count; i++) {
         l->slots[i].first = i < begin ? 0 : lki_first_of(key_at(b, level, i), prefix);
-    unsigned char *at = l->buffer + head_bytes(b, level) + l->room - l->used - slots;
+        l->slots[i].back = l->used - l->slots[i].back;
+    }
+    unsigned char *at = l->buffer + head_bytes(b, level) - slots;
     memcpy(at, l->slots, slots);
     struct lki_page page = {.magic = LKI_PAGE_MAGIC,
                             .level = (uint8_t)level,

@@ -188,15 +188,12 @@ struct lki_node *lki_node_copy(const struct lki_node *from, uint64_t edit)
     return n;
 }
 
-/* Write the cells anew, in slot order, without garbage, into a page of `size` bytes. */
-static int compact(struct lki_node *n, uint32_t size)
+/* Write the page of `n` into `p`, which has `size` bytes: without garbage, the cells in slot order. */
+static void write_compact(const struct lki_node *n, struct lki_page *p, uint32_t size)
 {
-    struct lki_page *old = n->page, *p = malloc(size);
-    if (p == NULL)
-        return ENOMEM;
-    memcpy(p, old, sizeof *p + old->count * sizeof(struct lki_slot));
     uint32_t used = 0;
-    for (uint32_t i = 0; i < old->count; i++) {
+    memcpy(p, n->page, sizeof *p + n->page->count * sizeof(struct lki_slot));
+    for (uint32_t i = p->count; i-- > 0;) {
         struct lk_bytes value = lki_node_value(n, i);
         const unsigned char *cell = lki_cell(n, i);
         uint32_t length = (uint32_t)((const unsigned char *)value.at - cell) + (uint32_t)value.size;
@@ -206,8 +203,17 @@ static int compact(struct lki_node *n, uint32_t size)
     }
     p->used = used;
     p->garbage = 0;
-    if (old != (void *)(n + 1))
-        free(old);
+}
+
+/* Give the page `size` bytes. */
+static int compact(struct lki_node *n, uint32_t size)
+{
+    struct lki_page *p = malloc(size);
+    if (p == NULL)
+        return ENOMEM;
+    write_compact(n, p, size);
+    if (n->page != (void *)(n + 1))
+        free(n->page);
     n->page = p;
     n->size = size;
     return 0;
@@ -390,21 +396,23 @@ void lki_page_sign(void *page, uint32_t size)
     memcpy((char *)page + size, &crc, sizeof crc);
 }
 
-int lki_node_seal(struct lki_node *n, struct lk_bytes *record)
+struct lki_node *lki_node_seal(struct lki_node *n, struct lk_bytes *record)
 {
     uint32_t size = (uint32_t)sizeof *n->page + lki_node_bytes(n);
-    /* Room for the checksum, which is no part of the page. */
-    int rc = compact(n, size);
-    if (rc != 0)
-        return rc;
-    struct lki_page *p = realloc(n->page, size + sizeof(uint32_t));
-    if (p == NULL)
-        return ENOMEM;
-    n->page = p;
+    struct lki_node *sealed = malloc(sizeof *n + size + sizeof(uint32_t));
+    if (sealed == NULL)
+        return NULL;
+    struct lki_page *p = (void *)(sealed + 1);
+    *sealed = *n;
+    sealed->page = p;
+    sealed->size = size;
+    write_compact(n, p, size);
     p->size = size;
     lki_page_sign(p, size);
     *record = (struct lk_bytes){p, size + sizeof(uint32_t)};
-    return 0;
+    n->child = NULL;
+    lki_node_free(n);
+    return sealed;
 }
 
 #define BROKEN(...) lki_fail(LK_ECORRUPT, "node %llx: " __VA_ARGS__)

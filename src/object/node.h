@@ -191,9 +191,9 @@ size_t lki_separator(struct lk_bytes a, struct lk_bytes b);
 
 /* The checksum behind a page of `size` bytes that is to be stored. */
 void lki_page_sign(void *page, uint32_t size);
-/* Make the page what is stored: no free space, the checksum behind it.  *record lies in the
- * node. */
-int lki_node_seal(struct lki_node *n, struct lk_bytes *record);
+/* The node as it is stored: no free space, the cells in order, the checksum behind it; all in one
+ * piece, *record too.  `n` is freed.  NULL: no memory, and nothing is done. */
+struct lki_node *lki_node_seal(struct lki_node *n, struct lk_bytes *record);
 /* A node from a record, checked: LK_ECORRUPT with words about what is wrong.  The children's array
  * is there and zero. */
 int lki_node_parse(const void *bytes, size_t size, uint64_t oid, struct lki_node **out);

@@ -31,8 +31,8 @@ static uint32_t *my_count(lk_brlock *l)
 /* Count out, and wake a writer that sleeps. */
 static void leave(lk_brlock *l, uint32_t *count)
 {
-    /* [brlock.2] seq_cst, pairs with [brlock.6] [brlock.8] [brlock.14]: the writer comes after what
-     * was read, or its ASLEEP is seen below. */
+    /* [brlock.2] seq_cst, pairs with [brlock.6] [brlock.8] [brlock.14] [brlock.15]: the writer
+     * comes after what was read, or its ASLEEP is seen below. */
     (void)lk_sub_sc_u32(count, 1);
     /* [brlock.3] seq_cst, pairs with [brlock.7]: see [brlock.2]. */
     uint32_t gate = lk_load_sc_u32(&l->gate_);
@@ -63,9 +63,9 @@ static int rdlock_behind_writer(lk_brlock *l, const struct lki_deadline *until)
     rc = lk_mutex_lock_clock(&l->writers_, until->clock, until->at);
     if (rc != 0)
         return rc;
-    /* [brlock.12] seq_cst, pairs with [brlock.6] [brlock.8]: the next writer sees us; the mutex
-     * keeps it away until then. */
-    (void)lk_add_sc_u32(my_count(l), 1);
+    /* [brlock.12] relaxed: the mutex orders it before the next writer's looks, and after the last
+     * writer. */
+    (void)lk_add_rlx_u32(my_count(l), 1);
     lk_mutex_unlock(&l->writers_);
     return 0;
 }
@@ -92,7 +92,7 @@ static int wait_for_line(lk_brlock *l, const uint32_t *count, const struct lki_d
 {
     struct lki_spin spin = {0};
     for (bool begun = false;; begun = true) {
-        /* [brlock.6] seq_cst, pairs with [brlock.2] [brlock.5] [brlock.12]: what those who left
+        /* [brlock.6] seq_cst, pairs with [brlock.2] [brlock.5]: what those who left
          * have read, and those who came before the gate was shut. */
         if (lk_load_sc_u32(count) == 0)
             return 0;
@@ -105,12 +105,14 @@ static int wait_for_line(lk_brlock *l, const uint32_t *count, const struct lki_d
         /* [brlock.7] seq_cst, pairs with [brlock.3] [brlock.4]: a reader that leaves from now on
          * wakes us. */
         lk_store_sc_u32(&l->gate_, ASLEEP);
-        /* [brlock.8] seq_cst, pairs with [brlock.2] [brlock.5] [brlock.12]: or it has left
-         * before. */
+        /* [brlock.8] seq_cst, pairs with [brlock.2] [brlock.5]: or it has left before. */
         if (lk_load_sc_u32(count) == 0)
             return 0;
-        if (lki_futex_sleep(&l->gate_, ASLEEP, l->shared_ != 0, until) == ETIMEDOUT)
-            return lk_load_sc_u32(count) == 0 ? 0 : ETIMEDOUT;
+        if (lki_futex_sleep(&l->gate_, ASLEEP, l->shared_ != 0, until) == ETIMEDOUT) {
+            /* [brlock.15] acquire, pairs with [brlock.2]: what those who left have read; no other
+             * count than [brlock.8] saw may come before it. */
+            return lk_load_acq_u32(count) == 0 ? 0 : ETIMEDOUT;
+        }
     }
 }
 
@@ -160,8 +162,8 @@ int lk_brlock_trywrlock(lk_brlock *l)
 
 void lk_brlock_wrunlock(lk_brlock *l)
 {
-    /* [brlock.10] seq_cst, pairs with [brlock.9]: what this writer wrote. */
-    lk_store_sc_u32(&l->gate_, NOBODY);
+    /* [brlock.10] release, pairs with [brlock.9]: what this writer wrote. */
+    lk_store_rel_u32(&l->gate_, NOBODY);
     lk_mutex_unlock(&l->writers_);
 }
 

@@ -49,8 +49,10 @@ static void pass_on(lk_cond *c)
 
 static void begin_waiting(lk_cond *c)
 {
-    /* [cond.3] relaxed: made visible by the unlock behind it. */
-    uint32_t before = lk_add_rlx_u32(&c->waiters_, 1);
+    /* [cond.3] acquire, pairs with [cond.9]: a waiter that no broadcast has counted sees the seq_
+     * of that broadcast, or it could take a wake from one that was counted.  Made visible by the
+     * unlock behind it. */
+    uint32_t before = lk_add_acq_u32(&c->waiters_, 1);
     if (LK_LIKELY((before & WAITERS) < WAITERS))
         return;
     (void)fputs("latchkey: lk_cond: more than 1,048,575 waiters\n", stderr);
@@ -109,8 +111,8 @@ void lk_cond_broadcast(lk_cond *c)
         links = (seen & CHAIN) / ONE_LINK;
         if (links < more)
             links = more < MOST_LINKS ? more : MOST_LINKS;
-        /* [cond.9] relaxed: as [cond.2]. */
-    } while (!lk_cas_rlx_u32(&c->waiters_, &seen, (seen & ~CHAIN) | links * ONE_LINK));
+        /* [cond.9] release, pairs with [cond.3]: who is not counted here sees [cond.8]. */
+    } while (!lk_cas_rel_u32(&c->waiters_, &seen, (seen & ~CHAIN) | links * ONE_LINK));
     uint32_t waiters = seen & WAITERS;
     int first = waiters > links ? (int)(waiters - links) : 1;
     if (lki_futex_rouse(&c->seq_, first, (seen & SHARED) != 0) == 0)

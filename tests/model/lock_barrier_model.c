@@ -29,14 +29,12 @@ static void *member(void *arg)
 {
     unsigned me = (unsigned)(uintptr_t)arg;
 #ifdef TIMED
-    if (me == 1) {
-        int rc = lk_barrier_wait_until(&barrier, &some_time);
-        if (rc == ETIMEDOUT) /* the other waits for one more */
-            rc = lk_barrier_wait(&barrier);
-        last[me] += rc;
-        return NULL;
-    }
-    last[me] += lk_barrier_wait(&barrier);
+    wrote[0][me] = 1;
+    int rc = me == 1 ? lk_barrier_wait_until(&barrier, &some_time) : lk_barrier_wait(&barrier);
+    if (rc == ETIMEDOUT) /* the other waits for one more */
+        rc = lk_barrier_wait(&barrier);
+    last[me] += rc;
+    assert(wrote[0][1 - me] == 1);
 #else
     for (int i = 0; i < MEETINGS; i++)
         meet(i, me);

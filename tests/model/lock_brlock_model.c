@@ -1,9 +1,13 @@
-/* The read-mostly lock as shipped, with two lines: a writer alone, no lost wake.
+/* The read-mostly lock as shipped, with two lines: a writer alone, no lost wake.  A letter each for
+ * what the threads do: R read, W write, r w with a deadline, t T try to read or write.
  *
  * Sources: src/lock/brlock.c src/lock/mutex.c
  * Run: -DLK_BRLOCK_LINES=2 -DDO="RW"
  * Run: -DLK_BRLOCK_LINES=2 -DDO="rW"
  * Run: -DLK_BRLOCK_LINES=2 -DDO="Rw"
+ * Run: -DLK_BRLOCK_LINES=2 -DDO="RT"
+ * Run: -DLK_BRLOCK_LINES=2 -DDO="tW"
+ * Run: -DLK_BRLOCK_LINES=2 -DDO="rw"
  * Campaign: -DLK_BRLOCK_LINES=2 -DDO="RRW"
  * Campaign: -DLK_BRLOCK_LINES=2 -DDO="RWW"
  */
@@ -42,6 +46,14 @@ static void *worker(void *arg)
     case 'r':
         if (lk_brlock_rdlock_until(&lock, &some_time) == 0)
             reading();
+        break;
+    case 't':
+        if (lk_brlock_tryrdlock(&lock) == 0)
+            reading();
+        break;
+    case 'T':
+        if (lk_brlock_trywrlock(&lock) == 0)
+            writing();
         break;
     default:
         if (lk_brlock_wrlock_until(&lock, &some_time) == 0)

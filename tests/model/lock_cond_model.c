@@ -1,5 +1,7 @@
 /* The condition as shipped: waiters of one predicate, woken by signals or a broadcast, with or
  * without the lock held; none sleeps for ever.  TIMED: the first waiter has a deadline.
+ * RELAY: the second waiter waits for what the first one does when it was woken, and both wake all;
+ * so a wake that the kernel gives to a waiter that came behind it must not be lost.
  * ANY: the lock is one of the checker's (a condition goes with any lock), so that only the steps of
  * the condition are explored, not those of lk_mutex, which lock_mutex_model.c has.
  *
@@ -13,7 +15,8 @@
  * Run: -DSLEEPERS=2 -DANY -DBROADCAST -DOUTSIDE
  * Run: -DSLEEPERS=2 -DANY -DTIMED
  * Run: -DSLEEPERS=2 -DANY -DTIMED -DBROADCAST
- * Run: -DSLEEPERS=3 -DANY
+ * Run: -DSLEEPERS=2 -DANY -DBROADCAST -DOUTSIDE -DRELAY
+ * Campaign: -DSLEEPERS=3 -DANY
  * Run: -DSLEEPERS=3 -DANY -DBROADCAST
  * Campaign: -DSLEEPERS=2
  * Campaign: -DSLEEPERS=2 -DBROADCAST
@@ -35,6 +38,8 @@ static bool have_token(void *arg)
 #ifdef ANY
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock
+int pthread_mutex_lock(pthread_mutex_t *m);
+int pthread_mutex_unlock(pthread_mutex_t *m);
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void lock(void *m)
@@ -74,6 +79,16 @@ static int wait_for_token(void *arg, const struct timespec *until)
 }
 #endif
 
+static void wake(void)
+{
+#ifdef BROADCAST
+    lk_cond_broadcast(&cond);
+#else
+    for (int i = 0; i < SLEEPERS; i++)
+        lk_cond_signal(&cond);
+#endif
+}
+
 static void *waiter(void *arg)
 {
     bool timed = false;
@@ -92,23 +107,36 @@ static void *waiter(void *arg)
     return NULL;
 }
 
-static void wake(void)
+#ifdef RELAY
+static void *runner(void *arg)
 {
-#ifdef BROADCAST
-    lk_cond_broadcast(&cond);
-#else
-    for (int i = 0; i < SLEEPERS; i++)
-        lk_cond_signal(&cond);
-#endif
+    const struct lk_cond_lock with = {&mutex, unlock, lock};
+    int me = (int)(uintptr_t)arg;
+    lock(&mutex);
+    while (tokens <= me)
+        (void)!lk_cond_wait_with(&cond, &with, CLOCK_MONOTONIC, NULL);
+    tokens = me + 2;
+    taken--;
+    unlock(&mutex);
+    wake();
+    return NULL;
 }
+enum { FIRST = 1 };
+#else
+static void *runner(void *arg)
+{
+    return waiter(arg);
+}
+enum { FIRST = SLEEPERS };
+#endif
 
 int main(void)
 {
     pthread_t id[SLEEPERS];
     for (uintptr_t i = 0; i < SLEEPERS; i++)
-        pthread_create(&id[i], NULL, waiter, (void *)i);
+        pthread_create(&id[i], NULL, runner, (void *)i);
     lock(&mutex);
-    tokens = SLEEPERS;
+    tokens = FIRST;
 #ifdef OUTSIDE
     unlock(&mutex);
     wake();
@@ -118,7 +146,8 @@ int main(void)
 #endif
     for (int i = 0; i < SLEEPERS; i++)
         pthread_join(id[i], NULL);
-    assert(taken + tokens == SLEEPERS);
+    assert(taken + tokens == FIRST);
+    (void)waiter;
     assert((cond.waiters_ & 0xfffff) == 0);
     return 0;
 }

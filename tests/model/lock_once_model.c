@@ -1,11 +1,13 @@
 /* Once as shipped: run once, what it wrote is seen; an initialiser that fails FAILS times is tried
- * again by the next; recursion is told.
+ * again by the next; recursion is told.  LAZY: the pointer that is made at its first use.
  *
  * Sources: src/lock/once.c
  * Run: -DTHREADS=2 -DFAILS=0
  * Run: -DTHREADS=2 -DFAILS=1
  * Run: -DTHREADS=2 -DFAILS=1 -DRECURSE
  * Run: -DTHREADS=3 -DFAILS=0
+ * Run: -DTHREADS=3 -DFAILS=0 -DLAZY
+ * Run: -DTHREADS=2 -DFAILS=1 -DLAZY
  * Campaign: -DTHREADS=3 -DFAILS=1
  */
 #include "latchkey/once.h"
@@ -40,7 +42,7 @@ static int initialise(void *arg)
     return 0;
 }
 
-static void *worker(void *arg)
+static void *caller(void *arg)
 {
     int rc = lk_once_call(&once, initialise, arg);
     assert(rc == 0 || rc == EIO);
@@ -50,12 +52,35 @@ static void *worker(void *arg)
     return NULL;
 }
 
+#ifdef LAZY
+static lk_lazy lazy;
+
+static void *make(void *arg)
+{
+    return initialise(arg) == 0 ? &value : NULL;
+}
+
+static void *getter(void *arg)
+{
+    void *made = NULL;
+    int rc = lk_lazy_get(&lazy, make, arg, &made);
+    if (rc == ENOMEM)
+        rc = lk_lazy_get(&lazy, make, arg, &made);
+    assert(rc == 0 && made == &value && value == 42);
+    return NULL;
+}
+#define WORKER getter
+#else
+#define WORKER caller
+#endif
+
 int main(void)
 {
     pthread_t id[THREADS];
+    (void)caller;
     for (int i = 1; i < THREADS; i++)
-        pthread_create(&id[i], NULL, worker, NULL);
-    (void)worker(NULL);
+        pthread_create(&id[i], NULL, WORKER, NULL);
+    (void)WORKER(NULL);
     for (int i = 1; i < THREADS; i++)
         pthread_join(id[i], NULL);
     assert(done == 1 && runs == FAILS + 1);

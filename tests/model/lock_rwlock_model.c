@@ -1,7 +1,8 @@
 /* The reader-writer lock as shipped, each kind: a writer alone, readers with readers, publication,
  * no lost wake, no spin; deadlines, try, upgrade, downgrade; the idle lock is all zero.
  * A letter each for what the threads do: R read, W write, r w with a deadline, t T try to read or
- * write, U read and upgrade, u with a deadline, D write and downgrade.
+ * write, U read and upgrade, u with a deadline, D write and downgrade.  HELD: the first (R or W)
+ * has the lock already when the others come.
  *
  * Sources: src/lock/rwlock.c src/lock/rwlock_change.c
  * Run: -DKIND=0 -DDO="RW"
@@ -119,17 +120,30 @@ static void write_if(unsigned me, int rc, int otherwise)
     lk_rwlock_wrunlock(&lock);
 }
 
+static void begin(unsigned me)
+{
+    if (todo[me] == 'R')
+        lk_rwlock_rdlock(&lock);
+    else
+        lk_rwlock_wrlock(&lock);
+}
+
+static void end(unsigned me)
+{
+    if (todo[me] == 'R')
+        read_if(0, 0);
+    else
+        write_if(me, 0, 0);
+}
+
 static void *worker(void *arg)
 {
     unsigned me = (unsigned)(uintptr_t)arg;
     switch (todo[me]) {
     case 'R':
-        lk_rwlock_rdlock(&lock);
-        read_if(0, 0);
-        break;
     case 'W':
-        lk_rwlock_wrlock(&lock);
-        write_if(me, 0, 0);
+        begin(me);
+        end(me);
         break;
     case 'r':
         read_if(lk_rwlock_rdlock_until(&lock, &some_time), ETIMEDOUT);
@@ -156,9 +170,16 @@ static void *worker(void *arg)
 int main(void)
 {
     pthread_t id[THREADS];
+#ifdef HELD
+    begin(0);
+#endif
     for (uintptr_t i = 1; i < THREADS; i++)
         pthread_create(&id[i], NULL, worker, (void *)i);
+#ifdef HELD
+    end(0);
+#else
     (void)worker(NULL);
+#endif
     unsigned sum = writes[0];
     for (int i = 1; i < THREADS; i++) {
         pthread_join(id[i], NULL);

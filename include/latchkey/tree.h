@@ -110,8 +110,9 @@ typedef struct lk_cursor {
     bool down_, begun_, ended_, keyed_;
     uint32_t depth_;
     uint64_t changes_, serial_;
-    unsigned char *key_, *low_, *high_; /* on the heap; NULL = none */
+    unsigned char *key_, *low_, *high_; /* NULL = none; the ends in small_ if they fit */
     size_t key_size_, key_room_, low_size_, high_size_;
+    unsigned char small_[2][24];
     bool low_open_, high_open_;
     struct {
         void *node;
@@ -120,7 +121,7 @@ typedef struct lk_cursor {
 } lk_cursor;
 
 /* Begin at the low end going up, or at the high end going down.  The keys of the range are copied.
- * Ended by lk_cursor_end(). */
+ * Ended by lk_cursor_end().  A cursor is not copied or moved. */
 LK_API LK_MUST_USE int lk_cursor_begin(lk_cursor *c, lk_tree *t, const struct lk_range *range,
                                        bool down);
 /* The next entry (value may be NULL).  Returns 0, ENOENT (no more). */

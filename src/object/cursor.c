@@ -9,12 +9,13 @@
 #include "base/error.h"
 #include "object/tree.h"
 
-static int copy_key(unsigned char **to, size_t *size, const struct lk_bytes *key)
+static int copy_key(unsigned char **to, size_t *size, unsigned char small[24],
+                    const struct lk_bytes *key)
 {
     *to = NULL;
     if (key == NULL)
         return 0;
-    *to = malloc(key->size + 1);
+    *to = key->size <= 24 ? small : malloc(key->size);
     if (*to == NULL)
         return ENOMEM;
     if (key->size > 0)
@@ -54,9 +55,9 @@ int lk_cursor_begin(lk_cursor *c, lk_tree *t, const struct lk_range *range, bool
     c->ended_ = empty;
     c->low_open_ = r.low_open;
     c->high_open_ = r.high_open;
-    rc = empty ? 0 : copy_key(&c->low_, &c->low_size_, r.low);
+    rc = empty ? 0 : copy_key(&c->low_, &c->low_size_, c->small_[0], r.low);
     if (rc == 0 && !empty)
-        rc = copy_key(&c->high_, &c->high_size_, r.high);
+        rc = copy_key(&c->high_, &c->high_size_, c->small_[1], r.high);
     if (rc != 0)
         lk_cursor_end(c);
     c->serial_ = lki_section_serial();
@@ -67,8 +68,10 @@ int lk_cursor_begin(lk_cursor *c, lk_tree *t, const struct lk_range *range, bool
 void lk_cursor_end(lk_cursor *c)
 {
     free(c->key_);
-    free(c->low_);
-    free(c->high_);
+    if (c->low_ != c->small_[0])
+        free(c->low_);
+    if (c->high_ != c->small_[1])
+        free(c->high_);
     c->key_ = c->low_ = c->high_ = NULL;
     c->left_ = 0;
     c->ended_ = true;

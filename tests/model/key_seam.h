@@ -173,6 +173,7 @@ static struct lk_key_ keys[8];
 struct lk_key_ *lki_key_first(void)
 {
     struct lk_key_ *k = &keys[lk_check_thread()];
+    k->thread_pointer_ = __builtin_thread_pointer();
     lki_key_mine = k;
     return k;
 }

@@ -2,13 +2,20 @@
  * flag is set; another sets it under both, by a set or by a claim; a third one comes and goes.
  * Whatever the orders in which the locks are written: nobody waits for ever, the waiter holds the
  * whole set when it looks and when it goes on, and nobody else meanwhile.
- * Kills: key.wait_keeps_its_locks.
+ * Kills: key.wait_keeps_its_locks, key.inline_keeps_the_first.
  *
  * Sources: src/key/set.c src/key/key.c src/key/member.c src/key/claim.c src/key/wait.c
- * Run: -DTHREADS=2 -DLK_MODEL_TURNS=1
+ * Run: -DTHREADS=2 -DLK_MODEL_TURNS=0
+ * Campaign: -DTHREADS=2 -DLK_MODEL_TURNS=1
  * Campaign: -DTHREADS=3 -DLK_MODEL_TURNS=0
  */
 #include "key_seam.h"
+
+/* lk_scope by its inline way, which the compiler takes only when it optimises. */
+#define scope_inline(key, list)                                                                    \
+    LK_SCOPE_WITH_(struct lk_held_, lk_scope_leave_, key, lk_spent, lk_spend_,                     \
+                   lk_scope_few_(key, list, "model"), LK_JOIN_(lk_scope_of_, __LINE__),            \
+                   LK_JOIN_(lk_once_of_, __LINE__))
 
 static lk_mutex lock[2];
 static lk_cond cond;
@@ -68,17 +75,17 @@ static void *waiter(void *arg)
 {
     lk_key key = lk_key_take();
     unsigned a = order[0];
-    lk_member m[2] = {LK_LOCK(&lock[a]), LK_LOCK(&lock[1 - a])};
     (void)arg;
-    assert(lk_set_lock(key, LK_ARRAY(m, 2)) == 0);
-    while (!flag) {
-        assert(inside++ == 0 && !is_set(NULL));
+    scope_inline(key, LK_SET(LK_LOCK(&lock[a]), LK_LOCK(&lock[1 - a])))
+    {
+        while (!flag) {
+            assert(inside++ == 0 && !is_set(NULL));
+            inside--;
+            assert(lk_set_wait(key, &cond, NULL) == 0);
+        }
+        assert(inside++ == 0 && is_set(NULL));
         inside--;
-        assert(lk_set_wait(key, &cond, NULL) == 0);
     }
-    assert(inside++ == 0 && is_set(NULL));
-    inside--;
-    key = lk_set_unlock(key);
     lk_key_give(key);
     return NULL;
 }
@@ -97,10 +104,7 @@ static void *other(void *arg)
     unsigned me = (unsigned)(uintptr_t)arg, a = order[me] & 1;
     lk_key key = lk_key_take();
     if (order[me] < 2) {
-        lk_member m[2] = {LK_LOCK(&lock[a]), LK_LOCK(&lock[1 - a])};
-        assert(lk_set_lock(key, LK_ARRAY(m, 2)) == 0);
-        section(me == 1);
-        (void)lk_set_unlock(key);
+        scope_inline(key, LK_SET(LK_LOCK(&lock[a]), LK_LOCK(&lock[1 - a]))) section(me == 1);
     } else {
         LK_CLAIM(c, 2);
         assert(lk_claim_begin(&c, key) == 0);

@@ -199,14 +199,19 @@ static void draw(struct picture *p)
 bool report_html(const char *path, const struct failure *f)
 {
     FILE *out = fopen(path, "w");
-    static struct picture p;
     if (out == NULL)
         return false;
+    /* Mapped: what is static is put back before each run, at the search's cost. */
+    struct picture *p = lkc_alloc(sizeof *p);
     report_graph(f, &lkc->g);
-    p = (struct picture){.out = out, .g = &lkc->g, .f = f};
-    assign_rows(&p);
+    memset(p, 0, sizeof *p);
+    p->out = out;
+    p->g = &lkc->g;
+    p->f = f;
+    assign_rows(p);
     report_learn_graph(f);
-    draw(&p);
+    draw(p);
+    lkc_free(p, sizeof *p);
     char *text = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&text, &size);

@@ -81,7 +81,7 @@ static bool cut_before(const struct graph *g, evid r, const uint32_t *porf_w, ui
         for (uint32_t p = keep[t]; p < g->t[t].len; p++)
             if (!maximal(g, ev_id(t, p), porf_w))
                 return false;
-        if (!withdrawn_maximal(g, t, stamp, porf_w))
+        if (g->t[t].nout != 0 && !withdrawn_maximal(g, t, stamp, porf_w))
             return false;
     }
     return true;

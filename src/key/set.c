@@ -11,7 +11,7 @@
  *   in order  lock one after the other, holding those before it.
  * Turns alone could go on for ever; so there are TURNS of them at most.  Order alone is slow
  * where many sets overlap: those who sleep hold what their neighbours want, and whole chains wait
- * for one that runs (docs/KEYS.md has the figures for 50 philosophers). */
+ * for one that runs (lk bench keys: 50 philosophers). */
 #include <string.h>
 
 #include "base/clock.h"

@@ -3,9 +3,10 @@
  * and nobody sleeps for ever.
  *
  * Sources: src/object/ghost.c src/object/epoch.c
- * Run: -DFAILS=0 -DREADERS=1
- * Run: -DFAILS=1 -DREADERS=1
- * Campaign: -DFAILS=1 -DREADERS=2
+ * Run: -DFAILS=0 -DREADERS=1 -DEVICTS=1
+ * Run: -DFAILS=0 -DREADERS=2 -DEVICTS=0
+ * Run: -DFAILS=1 -DREADERS=2 -DEVICTS=1
+ * Campaign: -DFAILS=0 -DREADERS=2 -DEVICTS=1
  */
 #include <assert.h>
 #include <errno.h>
@@ -31,19 +32,21 @@ int lki_futex_rouse(const uint32_t *word, int n, bool shared)
     return lk_check_futex_wake(word, n);
 }
 
-/* The mutex has models of its own: here, one that sleeps at once. */
+/* The mutex has models of its own: here it is as simple as one can be.  Who waits looks until it is
+ * free, which the checker takes for sleeping. */
 void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
 {
-    (void)seen;
-    while (__atomic_exchange_n(&m->word_, 2u, __ATOMIC_ACQUIRE) != 0)
-        (void)lk_check_futex_wait(&m->word_, 2u, NULL, 0, false);
+    do {
+        lk_check_relax();
+        seen = 0;
+    } while (!lk_word_cas_acq_u32(&m->word_, &seen, LK_MUTEX_HELD_));
 }
 
 void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)
 {
+    (void)m;
     (void)seen;
-    if (__atomic_exchange_n(&m->word_, 0u, __ATOMIC_RELEASE) == 2u)
-        (void)lk_check_futex_wake(&m->word_, 1);
+    abort(); /* nobody marks it as waited for */
 }
 
 void lk_mutex_init(lk_mutex *m, unsigned flags)
@@ -108,7 +111,8 @@ int main(void)
     assert(lk_heap_new(&heap, NULL) == 0);
     for (int i = 0; i < READERS; i++)
         pthread_create(&id[i], NULL, reader, NULL);
-    (void)lk_object_evict(heap, &object);
+    if (EVICTS)
+        (void)lk_object_evict(heap, &object);
     for (int i = 0; i < READERS; i++)
         pthread_join(id[i], NULL);
     lk_object_drop(heap, &object);

@@ -123,13 +123,18 @@ int lki_mutex_lock(uint32_t *word, uint32_t seen, const struct lki_deadline *unt
     return 0;
 }
 
-/* A reserved mutex, and nobody sleeps: whoever it was reserved for has given up, or is awake. */
+/* A reserved mutex, and nobody sleeps: whoever it was reserved for has given up, or is awake.  A
+ * thread that looks on may set AWAKE meanwhile, and then sleep because it is reserved. */
 static void unreserve(uint32_t *word, uint32_t reserved)
 {
-    /* [mutex.9] relaxed: nothing was written since [mutex.5]; whoever takes it reads that through
-     * this one (a release sequence). */
-    if (lk_cas_rlx_u32(word, &reserved, reserved & (SHARED | AWAKE)))
+    while ((reserved & (HELD | HUNGRY)) == HUNGRY) {
+        /* [mutex.9] relaxed: nothing was written since [mutex.5]; whoever takes it reads that
+         * through this one (a release sequence). */
+        if (!lk_cas_rlx_u32(word, &reserved, reserved & (SHARED | AWAKE)))
+            continue;
         (void)lki_futex_rouse(word, 1, (reserved & SHARED) != 0);
+        return;
+    }
 }
 
 void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)

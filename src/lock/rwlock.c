@@ -43,14 +43,17 @@ void lki_rwlock_wake_readers(lk_rwlock *l)
 /* CROWDED was cleared from the state `s`. */
 static void wake_writer(lk_rwlock *l, uint64_t s)
 {
-    /* [rwlock.9] relaxed: behind the clearing of CROWDED in [rwlock.10] [rwlock.4] by their
-     * acquire; the kernel's own lock orders it before the wake. */
-    lk_store_rlx_u32(&l->gate_, 0);
-    if (lki_futex_rouse(&l->gate_, 1, is_shared(l)) > 0 || (s & HUNGRY) == 0)
-        return;
-    /* [rwlock.11] relaxed: reserved, and nobody sleeps; not reserved any more. */
-    (void)lk_and_rlx_u64(&l->state_, ~HUNGRY);
-    (void)lki_futex_rouse(&l->gate_, 1, is_shared(l));
+    do {
+        /* [rwlock.9] relaxed: behind the clearing of CROWDED in [rwlock.10] [rwlock.4] [rwlock.11]
+         * by their acquire; the kernel's own lock orders it before the wake. */
+        lk_store_rlx_u32(&l->gate_, 0);
+        if (lki_futex_rouse(&l->gate_, 1, is_shared(l)) > 0 || (s & HUNGRY) == 0)
+            return;
+        /* [rwlock.11] acquire, pairs with [rwlock.6] [rwlock.14] [rwlock.18]: reserved, and nobody
+         * sleeps; not reserved any more.  Who set CROWDED meanwhile, because it was reserved, is
+         * owed a wake that no holder will make; as [rwlock.10]. */
+        s = lk_and_acq_u64(&l->state_, ~(HUNGRY | CROWDED)) & ~HUNGRY;
+    } while (s & CROWDED);
 }
 
 /* Raise the gate and set CROWDED, to sleep at it.  *seen: a state in which this writer cannot
@@ -59,8 +62,8 @@ static bool raise_gate(lk_rwlock *l, uint64_t *seen, uint64_t add)
 {
     /* [rwlock.20] relaxed: [rwlock.18] carries it. */
     lk_store_rlx_u32(&l->gate_, 1);
-    /* [rwlock.18] acq_rel, pairs with [rwlock.10] [rwlock.4]: who clears CROWDED stores its 0
-     * behind our 1; a read-modify-write even if the bit is set already. */
+    /* [rwlock.18] acq_rel, pairs with [rwlock.10] [rwlock.4] [rwlock.11]: who clears CROWDED stores
+     * its 0 behind our 1; a read-modify-write even if the bit is set already. */
     return lk_cas_acqrel_u64(&l->state_, seen, ((*seen & ~AWAKE) | CROWDED) + add);
 }
 
@@ -218,8 +221,8 @@ static bool enter_writing(lk_rwlock *l, uint64_t *seen, const struct writer *me)
         uint64_t wanted = ((*seen | WRITER) & ~(HUNGRY | AWAKE)) - (me->counted ? ONE_WRITER : 0);
         if (me->raised && (wanted & WRITERS))
             wanted |= CROWDED;
-        /* [rwlock.6] acq_rel, pairs with [rwlock.2] [rwlock.4] [rwlock.5] [rwlock.10]: as
-         * [rwlock.3]; and who clears the CROWDED that is set here stores its 0 behind our 1. */
+        /* [rwlock.6] acq_rel, pairs with [rwlock.2] [rwlock.4] [rwlock.5] [rwlock.10] [rwlock.11]:
+         * as [rwlock.3]; and who clears the CROWDED that is set here stores its 0 behind our 1. */
         if (lk_cas_acqrel_u64(&l->state_, seen, tidy(wanted)))
             return true;
     }
@@ -242,8 +245,8 @@ static int stop_writing(lk_rwlock *l, const struct writer *me)
             return 0;
         uint64_t left = (seen & ~AWAKE) - (me->counted ? ONE_WRITER : 0);
         left = given_up(left, kind_of(l), me->raised);
-        /* [rwlock.14] release, pairs with [rwlock.4] [rwlock.10]: the gate's 1 goes before the 0 of
-         * who clears CROWDED. */
+        /* [rwlock.14] release, pairs with [rwlock.4] [rwlock.10] [rwlock.11]: the gate's 1 goes
+         * before the 0 of who clears CROWDED. */
         if (!lk_cas_rel_u64(&l->state_, &seen, left))
             continue;
         if (seen & ~left & READERS_SLEEP)

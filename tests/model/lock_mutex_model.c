@@ -1,6 +1,7 @@
 /* The mutex as shipped: exclusion, publication, no lost wake, no spin; with deadlines, trylock, and
  * with the hand-off (PATIENCE=0: every sleeper is hungry).
- * TIMED, TRY: how many of the threads lock with a deadline or by trylock.
+ * TIMED, TRY: how many of the threads lock with a deadline or by trylock.  HELD: the last one has
+ * the mutex already when the others come.
  *
  * Sources: src/lock/mutex.c
  * Run: -DTHREADS=3
@@ -9,12 +10,14 @@
  * Run: -DTHREADS=2 -DLK_MODEL_SPINS=1
  * Run: -DTHREADS=3 -DTIMED=1
  * Run: -DTHREADS=3 -DTRY=1
+ * Run: -DTHREADS=3 -DHELD -DTIMED=1 -DLK_MODEL_PATIENCE=0
  * Campaign: -DTHREADS=3 -DTIMED=1 -DROUNDS=2
  * Campaign: -DTHREADS=3 -DLK_MODEL_PATIENCE=0
  * Campaign: -DTHREADS=3 -DTIMED=1 -DLK_MODEL_PATIENCE=0
  * Campaign: -DTHREADS=3 -DTIMED=2
  * Campaign: -DTHREADS=3 -DLK_MODEL_SPINS=1
  * Campaign: -DTHREADS=4
+ * Campaign: -DTHREADS=3 -DHELD -DTIMED=1 -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
  */
 #include "latchkey/mutex.h"
 #include "lock_seam.h"
@@ -63,13 +66,20 @@ static void *worker(void *arg)
 int main(void)
 {
     pthread_t id[THREADS];
+#ifdef HELD
+    lk_mutex_lock(&mutex);
+#endif
     for (uintptr_t i = 1; i < THREADS; i++)
-        pthread_create(&id[i], NULL, worker, (void *)i);
-    (void)worker(NULL);
-    unsigned sum = got[0];
+        pthread_create(&id[i], NULL, worker, (void *)(i - 1));
+#ifdef HELD
+    section(THREADS - 1);
+#else
+    (void)worker((void *)(uintptr_t)(THREADS - 1));
+#endif
+    unsigned sum = got[THREADS - 1];
     for (int i = 1; i < THREADS; i++) {
         pthread_join(id[i], NULL);
-        sum += got[i];
+        sum += got[i - 1];
     }
     assert(first == (int)sum && second == (int)sum);
     /* Nobody is there: it can be locked, whatever stands in it. */

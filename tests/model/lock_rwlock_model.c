@@ -31,6 +31,19 @@
  * Run: -DKIND=1 -DDO="RrW"
  * Run: -DKIND=0 -DDO="RW" -DLK_MODEL_SPINS=1
  * Run: -DKIND=3 -DDO="WW" -DLK_MODEL_PATIENCE=0
+ * Run: -DKIND=3 -DDO="WRw" -DHELD
+ * Run: -DKIND=2 -DDO="RwR" -DHELD
+ * Run: -DKIND=0 -DDO="RWT" -DHELD
+ * Run: -DKIND=3 -DDO="RWW" -DHELD
+ * Run: -DKIND=0 -DDO="WWw" -DHELD
+ * Campaign: -DKIND=0 -DDO="WWRR" -DHELD
+ * Campaign: -DKIND=1 -DDO="WWRR" -DHELD
+ * Campaign: -DKIND=2 -DDO="WWRR" -DHELD
+ * Campaign: -DKIND=3 -DDO="WWRR" -DHELD
+ * Campaign: -DKIND=3 -DDO="RWW" -DHELD -DLK_MODEL_PATIENCE=0
+ * Campaign: -DKIND=0 -DDO="WWw" -DHELD -DLK_MODEL_PATIENCE=0
+ * Campaign: -DKIND=0 -DDO="RWWR" -DHELD
+ * Campaign: -DKIND=3 -DDO="RWWR" -DHELD
  * Campaign: -DKIND=0 -DDO="WWRR"
  * Campaign: -DKIND=0 -DDO="RWW"
  * Campaign: -DKIND=0 -DDO="UWR"

@@ -7,6 +7,7 @@
  * LMDB forbids opening one file twice in a process, so open files are shared and counted. */
 #ifdef LK_HAVE_LMDB
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 #define FUNCTIONS(F)                                                                               \
     F(mdb_env_create)                                                                              \
     F(mdb_env_open)                                                                                \
+    F(mdb_env_info)                                                                                \
+    F(mdb_env_stat)                                                                                \
     F(mdb_env_close)                                                                               \
     F(mdb_env_set_mapsize)                                                                         \
     F(mdb_env_set_maxreaders)                                                                      \
@@ -91,6 +94,7 @@ static int failed(int rc, const char *what)
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
     case MDB_PANIC:
+    case MDB_BAD_TXN: /* it has met such a page before */
         return lki_fail(LK_ECORRUPT, "%s: %s", what, p_mdb_strerror(rc));
     case MDB_VERSION_MISMATCH:
         return lki_fail(LK_EVERSION, "%s: %s", what, p_mdb_strerror(rc));
@@ -166,6 +170,29 @@ static int open_env(struct file *f, const char *path, const struct lk_store_opti
     }
 }
 
+/* Bytes that a file has lost at its end would be a SIGBUS when they are read.  As zeros they are what
+ * LMDB calls corrupted.  A sound file may be some pages short too, those that were freed before
+ * they were written.  Never shortens the file: another process may be at work. */
+static int cover_end(struct file *f, const char *path)
+{
+    MDB_envinfo info;
+    MDB_stat page;
+    struct stat st;
+    if (p_mdb_env_info(f->env, &info) != 0 || p_mdb_env_stat(f->env, &page) != 0 ||
+        stat(path, &st) != 0)
+        return lki_fail(EIO, "%s: its size is not to be had", path);
+    off_t whole = (off_t)(info.me_last_pgno + 1) * (off_t)page.ms_psize;
+    if (st.st_size >= whole)
+        return 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int rc = fd < 0 ? errno : posix_fallocate(fd, whole - 1, 1);
+    if (fd >= 0)
+        (void)close(fd);
+    return rc == 0 ? 0
+                   : lki_fail(LK_ECORRUPT, "%s: %lld bytes are missing at its end", path,
+                              (long long)(whole - st.st_size));
+}
+
 static int open_table(struct file *f, const char *path)
 {
     MDB_txn *txn;
@@ -205,7 +232,9 @@ static int open_file(struct file **out, const char *path, const struct lk_store_
         free(f);
         return rc;
     }
-    rc = open_table(f, path);
+    rc = cover_end(f, path);
+    if (rc == 0)
+        rc = open_table(f, path);
     if (rc == 0 && stat(path, &st) != 0)
         rc = lki_fail(errno, "%s", path);
     if (rc != 0) {
@@ -333,7 +362,10 @@ static int lmdb_load(void *store, void *snap, uint64_t oid, lk_store_take *take,
     MDB_val key = key_of(oid, place), value;
     lk_mutex_lock(&s->mu);
     int rc = p_mdb_get(s->txn, f->dbi, &key, &value);
-    rc = rc != 0 ? failed(rc, "loading a record") : take(arg, value.mv_data, value.mv_size);
+    if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_TXN)
+        rc = lki_fail(LK_ECORRUPT, "record %llx: %s", (unsigned long long)oid, p_mdb_strerror(rc));
+    else
+        rc = rc != 0 ? failed(rc, "loading a record") : take(arg, value.mv_data, value.mv_size);
     lk_mutex_unlock(&s->mu);
     return rc;
 }

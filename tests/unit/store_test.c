@@ -208,6 +208,94 @@ T_TEST(a_write_is_heard_of)
     on_each(check_changes);
 }
 
+/* ---- a file that has lost its end ----------------------------------------------------------- */
+
+enum { LONG_RECORDS = 120, LONG_BYTES = 1000 };
+
+static int put_long(void *arg, struct lk_writing *w)
+{
+    unsigned char bytes[LONG_BYTES];
+    (void)arg;
+    for (uint64_t i = 0; i < LONG_RECORDS; i++) {
+        memset(bytes, (int)i + 1, sizeof bytes);
+        int rc = w->put(w, 20 + i, bytes, sizeof bytes);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int take_long(void *arg, const void *bytes, size_t size)
+{
+    unsigned char mark = *(unsigned char *)arg;
+    for (size_t i = 0; i < size; i++)
+        if (((const unsigned char *)bytes)[i] != mark)
+            return LK_ECORRUPT; /* what a checksum would say */
+    return size == LONG_BYTES ? 0 : LK_ECORRUPT;
+}
+
+/* How many records are lost; -1: the store does not open. */
+static int lost_records(const char *url)
+{
+    lk_store s;
+    void *snap;
+    uint64_t tid;
+    int lost = 0, rc = lk_store_open(&s, url, &(struct lk_store_options){.sync = LK_SYNC_NONE});
+    if (rc != 0) {
+        T_REQUIRE_RC(rc, LK_ECORRUPT);
+        return -1;
+    }
+    rc = s.ops->snap(s.at, &snap, &tid);
+    T_REQUIRE(rc == 0 || rc == LK_ECORRUPT);
+    for (uint64_t i = 0; rc == 0 && i < LONG_RECORDS; i++) {
+        unsigned char mark = (unsigned char)(i + 1);
+        int got = s.ops->load(s.at, snap, 20 + i, take_long, &mark);
+        if (got != ENOENT && got != 0)
+            T_REQUIRE_RC(got, LK_ECORRUPT);
+        lost += got != 0;
+    }
+    if (rc == 0)
+        s.ops->unsnap(s.at, snap);
+    int wrote = s.ops->write(s.at, put_long, NULL, &tid);
+    T_REQUIRE(wrote == 0 || wrote == LK_ECORRUPT);
+    lk_store_close(&s);
+    return rc == 0 ? lost : LONG_RECORDS;
+}
+
+/* Cut off anywhere, it is an error where something is lost, never a signal. */
+T_TEST(a_file_cut_short_is_an_error_and_no_signal)
+{
+    char url[512], path[500], copy[500], lock[520];
+    lk_store s;
+    uint64_t tid;
+    int refused = 0, some = 0;
+    snprintf(path, sizeof path, "%s/whole", t_tmpdir());
+    snprintf(copy, sizeof copy, "%s/cut", t_tmpdir());
+    snprintf(lock, sizeof lock, "%s-lock", copy);
+    snprintf(url, sizeof url, "lmdb:%s", path);
+    if (!open_store(&s, url))
+        T_SKIP("built without LMDB");
+    T_REQUIRE_RC(s.ops->write(s.at, put_long, NULL, &tid), 0);
+    lk_store_close(&s);
+    T_REQUIRE_EQ(lost_records(url), 0);
+    FILE *in = fopen(path, "rb");
+    static unsigned char bytes[1 << 20];
+    size_t size = in != NULL ? fread(bytes, 1, sizeof bytes, in) : 0;
+    T_REQUIRE(size > LONG_RECORDS * LONG_BYTES && size < sizeof bytes);
+    (void)fclose(in);
+    snprintf(url, sizeof url, "lmdb:%s", copy);
+    for (size_t kept = 1; kept < size; kept += 1500) {
+        FILE *out = fopen(copy, "wb");
+        T_REQUIRE(out != NULL && fwrite(bytes, 1, kept, out) == kept && fclose(out) == 0);
+        (void)remove(lock);
+        int lost = lost_records(url);
+        refused += lost < 0;
+        some += lost > 0;
+    }
+    T_LOG("%zu bytes: %d lengths refused, records missing in %d", size, refused, some);
+    T_REQUIRE(refused > 0 && some > 20);
+}
+
 T_TEST(an_unknown_scheme_is_enotsup)
 {
     lk_store s;

@@ -170,9 +170,9 @@ static int open_env(struct file *f, const char *path, const struct lk_store_opti
     }
 }
 
-/* Bytes that a file has lost at its end would be a SIGBUS when they are read.  As zeros they are what
- * LMDB calls corrupted.  A sound file may be some pages short too, those that were freed before
- * they were written.  Never shortens the file: another process may be at work. */
+/* Bytes that a file has lost at its end would be a SIGBUS when they are read.  As zeros they are
+ * what LMDB calls corrupted.  A sound file may be some pages short too, those that were freed
+ * before they were written.  Never shortens the file: another process may be at work. */
 static int cover_end(struct file *f, const char *path)
 {
     MDB_envinfo info;

@@ -12,8 +12,8 @@ failed=0
 grep -q 'postgresql.*not in this build' /tmp/lk-pg-suite.$$ && failed=77
 rm -f /tmp/lk-pg-suite.$$
 [ $failed = 77 ] && { echo "skipped: built without libpq"; exit 77; }
-for test in killed_processes_lose_no_money_and_no_commit death_at_every_store_call_leaves_old_or_new \
-    processes_see_independent_changes_in_one_order; do
+for test in killed_processes_lose_no_money_and_no_commit \
+    death_at_every_store_call_leaves_old_or_new processes_see_independent_changes_in_one_order; do
     "$2" $test || failed=1
 done
 oracle=${LK_ORACLE:-/work/shared/data/btree}

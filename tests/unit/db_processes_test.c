@@ -3,8 +3,8 @@
  * acknowledged is lost, and two readers never see two independent changes in different orders.
  *
  * On memory (threads), LMDB and, if $LK_TEST_POSTGRESQL names a server, PostgreSQL.
- * $LK_HISTORY_KILLS: how many processes are killed (default 25; fewer on a server), and as many times
- * more rounds of the other histories (tests/db/campaign_histories.sh).
+ * $LK_HISTORY_KILLS: how many processes are killed (default 25; fewer on a server), and as many
+ * times more rounds of the other histories (tests/db/campaign_histories.sh).
  *
  * Runs in: dev
  * Kills: object.conflict_overlooked. */
@@ -306,7 +306,7 @@ T_TEST(killed_processes_lose_no_money_and_no_commit)
 
 static const char *fault; /* "die" or "fail" */
 
-/* The process ends itself, or the call fails, at the store's call n.  Exit 0 = done, 3 = refused. */
+/* The process ends itself, or the call fails, at the store's call n. */
 static void fault_at(void *arg)
 {
     unsigned seed = 1;

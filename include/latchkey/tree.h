@@ -57,7 +57,7 @@ LK_API LK_MUST_USE int lk_txn_tree(lk_txn *txn, const char *name,
  * called again), ENOENT after the last, or anything else to make the commit fail with that.  It is
  * called during the commit only; until then the tree looks empty and may not be changed (EBUSY).
  * Returns 0, EEXIST (it is not empty).  The commit then may return EINVAL (a key is not above the
- * one before it, or too long; lk_error_text() says which), LK_ECHANGED (another filled the tree). */
+ * one before it, or too long; lk_error_text() says which), LK_ECHANGED (another filled it). */
 typedef int lk_load_fn(void *arg, struct lk_bytes *key, struct lk_bytes *value);
 LK_API LK_MUST_USE int lk_tree_load(lk_tree *t, lk_load_fn *fn, void *arg);
 

@@ -188,7 +188,7 @@ struct lki_node *lki_node_copy(const struct lki_node *from, uint64_t edit)
     return n;
 }
 
-/* Write the page of `n` into `p`, which has `size` bytes: without garbage, the cells in slot order. */
+/* Write the page of `n` into the `size` bytes at `p`: without garbage, the cells in slot order. */
 static void write_compact(const struct lki_node *n, struct lki_page *p, uint32_t size)
 {
     uint32_t used = 0;

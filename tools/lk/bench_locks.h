@@ -126,7 +126,7 @@ static inline void lock_waited(struct lock_thread *t, uint64_t begun_ns, uint64_
             else                                                                                   \
                 RL(l);                                                                             \
             if (timed)                                                                             \
-                lock_waited(t, begun_ns, end_ns);                                                       \
+                lock_waited(t, begun_ns, end_ns);                                                  \
             lock_section(t, write);                                                                \
             if (write)                                                                             \
                 WU(l);                                                                             \

@@ -79,9 +79,16 @@ LK_API void lk_order_count(struct lk_order_counts *out);
 LK_API int lk_order_write(int fd, const char *format);
 
 /* What every key holds and waits for, and since where, as lines of text: a picture, not a moment.
- * lk_key_dump_on(SIGQUIT) makes a signal write it on stderr.  Returns 0 or errno's value. */
+ * lk_key_dump_on(SIGQUIT) makes a signal write it on stderr, and lets `lk order locks PID` read it
+ * from outside: it leaves a memfd that says where the keys are.  Returns 0 or errno's value. */
 LK_API int lk_key_dump(int fd);
 LK_API int lk_key_dump_on(int signo);
+
+/* What that memfd holds. */
+#define LK_KEY_ROOT_NAME_ "latchkey-keys"
+struct lk_key_root_ {
+    uint64_t key_size, list;
+};
 
 #ifdef __cplusplus
 }

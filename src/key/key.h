@@ -66,6 +66,8 @@ void lki_key_each(void (*fn)(struct lk_key_ *k, void *arg), void *arg);
 /* The same from a signal handler; false if the list is being changed. */
 bool lki_key_try_each(void (*fn)(struct lk_key_ *k, void *arg), void *arg);
 void lki_key_enlist(struct lk_key_ *k);
+/* The head of the list. */
+const struct lk_key_ *lki_key_list(void);
 
 /* Name both places and stop; EDEADLK if lk_key_on_stop()'s function returns. */
 int lki_key_stop(const char *what, const char *here, const char *before);

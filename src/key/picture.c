@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -219,8 +220,29 @@ static void on_signal(int signo)
     errno = kept;
 }
 
+/* For lk order locks.  Once for a process; a child of fork has its parent's, and the same list. */
+static int leave_root(void)
+{
+    static uint32_t left;
+    uint32_t none = 0;
+    const struct lk_key_root_ root = {sizeof(struct lk_key_), (uint64_t)(uintptr_t)lki_key_list()};
+    /* [picture.2] relaxed: whoever turns it makes the file; nothing else hangs on it. */
+    if (!lk_cas_rlx_u32(&left, &none, 1))
+        return 0;
+    int fd = memfd_create(LK_KEY_ROOT_NAME_, MFD_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    if (write(fd, &root, sizeof root) == (ssize_t)sizeof root)
+        return 0;
+    int rc = errno;
+    (void)close(fd);
+    return rc;
+}
+
 int lk_key_dump_on(int signo)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    return sigaction(signo, &action, NULL) == 0 ? 0 : errno;
+    if (sigaction(signo, &action, NULL) != 0)
+        return errno;
+    return leave_root();
 }

@@ -100,6 +100,11 @@ struct lk_key_ *lki_key_first(void)
     return k;
 }
 
+const struct lk_key_ *lki_key_list(void)
+{
+    return &list;
+}
+
 static void each(void (*fn)(struct lk_key_ *k, void *arg), void *arg)
 {
     for (struct lk_key_ *k = list.next_; k != &list; k = k->next_)

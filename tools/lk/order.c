@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "order_locks.h"
 
 static const char help[] =
     "usage: lk order merge FILE...    one graph of all: classes, edges, rings between classes\n"
@@ -12,10 +13,12 @@ static const char help[] =
     "       lk order header FILE...   the order as C: LK_LEVEL() for each class, so that a "
     "program\n"
     "                                 that locks the other way round does not compile\n"
+    "       lk order locks PID        who holds what, who waits for whom, in a process that has\n"
+    "                                 called lk_key_dump_on(); it is not stopped\n"
     "\n"
     "FILE is what lk_order_write(fd, \"json\") wrote; classes of one name and place are one.\n"
     "\n"
-    "  --json          merge: in the same form, to be merged again\n"
+    "  --json          merge: in the same form, to be merged again; locks: as JSON\n"
     "  -h, --help      this text\n"
     "exit: 0 done, 1 there is a ring (header: nothing is written), 2 bad usage,\n"
     "      3 a file cannot be read or is none of these\n";
@@ -293,10 +296,12 @@ int cmd_order(int argc, char **argv)
         json = true;
     }
     if (a.n_words < 2)
-        return cli_usage("merge, dot or header, and at least one file");
+        return cli_usage("merge, dot or header, and at least one file; or locks and a PID");
     const char *action = a.words[0];
+    if (strcmp(action, "locks") == 0)
+        return a.n_words == 2 ? order_locks(a.words[1], json) : cli_usage("locks: one PID");
     if (strcmp(action, "merge") != 0 && strcmp(action, "dot") != 0 && strcmp(action, "header") != 0)
-        return cli_usage("'%s': merge, dot or header", action);
+        return cli_usage("'%s': merge, dot, header or locks", action);
     int code = CLI_OK;
     for (int i = 1; i < a.n_words && code == CLI_OK; i++)
         code = merge_file(&g, a.words[i]) ? CLI_OK : CLI_CANNOT;

@@ -23,6 +23,9 @@ static void begin_section(struct lki_section *x, int rc)
     uint64_t sections = lk_load_rlx_u64(&head->sections);
     /* [section.2] release, pairs with [verify.1]: a new number comes after the lock was taken. */
     lk_store_rel_u64(&head->sections, sections + 1);
+    /* [section.3] release fence, pairs with [verify.5]: whoever sees what this section changes sees
+     * its number. */
+    lk_fence_rel();
     if (rc != EOWNERDEAD)
         return;
     lki_count(x->self, LKI_DEATHS, 1);

@@ -421,6 +421,7 @@ struct lki_node *lki_node_seal(struct lki_node *n, struct lk_bytes *record)
 static int check_cells(const struct lki_node *n, unsigned long long oid)
 {
     const struct lki_page *p = n->page;
+    uint64_t total = 0;
     for (uint32_t i = 0; i < p->count; i++) {
         uint32_t back = lki_slots(p)[i].back;
         if (back > p->used || back < LKI_CELL_HEAD)
@@ -432,7 +433,11 @@ static int check_cells(const struct lki_node *n, unsigned long long oid)
             return BROKEN("value %u has %zu bytes", oid, i, value);
         if (i >= (p->level > 0) && key < p->prefix)
             return BROKEN("key %u is shorter than the prefix", oid, i);
+        total += LKI_CELL_HEAD + key + value;
     }
+    /* Else cells overlap, and changed copies of the node have no room for them. */
+    if (total != p->used - p->garbage)
+        return BROKEN("its cells have %llu bytes", oid, (unsigned long long)total);
     return 0;
 }
 

@@ -36,6 +36,15 @@ int lki_nodes_init(struct lki_nodes *nodes, const struct lk_heap_options *limit)
 
 void lki_nodes_destroy(struct lki_nodes *nodes)
 {
+    /* All are gone but those of damaged records that stand below themselves: they count each other
+     * until one of them forgets its children. */
+    for (size_t i = 0; i < nodes->buckets; i++)
+        for (struct lki_ref *r = nodes->bucket[i]; r != NULL;) {
+            bool loaded = r->object.state_ != NULL;
+            if (loaded && !lk_object_evict(nodes->heap, &r->object))
+                break; /* no memory */
+            r = loaded ? nodes->bucket[i] : r->next;
+        }
     lk_heap_free(nodes->heap); /* what was evicted drops its children */
     free(nodes->bucket);
 }

@@ -4,10 +4,6 @@
  *
  * All tries begin alike, so the first stands for all.
  *
- * Taken for granted: what a section changes comes after a release fence (the writing of an entry
- * has one, [entry.5]), and what pread(2) reads comes before what its caller reads next.  On x86
- * both always hold.
- *
  * Sources: @life src/cache/section.c
  * Run: --deaths 0 -DWRITES=2
  * Run: --deaths 1 -DWRITES=1
@@ -38,7 +34,7 @@ static enum lki_rmutex_state first_try(const uint32_t *word, const struct lki_pr
     return state;
 }
 
-/* The kernel reads in any order, but all of it before the call is over. */
+/* The kernel reads in any order. */
 ssize_t pread(int fd, void *to, size_t n, off_t at)
 {
     (void)fd;
@@ -46,7 +42,6 @@ ssize_t pread(int fd, void *to, size_t n, off_t at)
     (void)at;
     copy.second = lk_load_rlx_u64(&shard.second);
     copy.first = lk_load_rlx_u64(&shard.first);
-    lk_fence_acq();
     return (ssize_t)n;
 }
 
@@ -54,7 +49,6 @@ void lki_shard_rebuild(const struct lki_shard *s, bool thorough)
 {
     (void)s;
     (void)thorough;
-    lk_fence_rel();
     lk_store_rlx_u64(&shard.second, lk_load_rlx_u64(&shard.first));
 }
 
@@ -64,7 +58,6 @@ static void *writer(void *arg)
     for (uint64_t i = 1; i <= WRITES; i++) {
         struct lki_section x;
         assert(lki_section_enter(&x, &cache, 0) == 0);
-        lk_fence_rel();
         lk_store_rlx_u64(&shard.first, i);
         lk_store_rlx_u64(&shard.second, i);
         lki_section_leave(&x);

@@ -31,13 +31,6 @@ static struct {
     size_t size;
 } lie;
 
-/* Records in a circle leave nodes that count each other, and stay until the process ends. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:load_node\n";
-}
-
 /* ---- the sound database --------------------------------------------------------------------- */
 
 static int (*inner_put)(struct lk_writing *w, uint64_t oid, const void *bytes, size_t size);

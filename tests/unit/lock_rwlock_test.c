@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,11 +38,43 @@ static void *write_once(void *arg)
     return NULL;
 }
 
+/* The thread that begin() makes. */
+static struct {
+    void *(*fn)(void *);
+    int32_t tid;
+} beginning;
+
+static void *run_beginning(void *arg)
+{
+    void *(*fn)(void *) = beginning.fn;
+    __atomic_store_n(&beginning.tid, gettid(), __ATOMIC_SEQ_CST);
+    return fn(arg);
+}
+
+/* Is it asleep, or at its end? */
+static bool rests(int32_t tid)
+{
+    char path[64], stat[512] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return true;
+    size_t n = fread(stat, 1, sizeof stat - 1, f);
+    (void)fclose(f);
+    const char *name_end = strrchr(stat, ')');
+    return n == 0 || (name_end != NULL && name_end[2] == 'S');
+}
+
+/* A thread that has come as far as it can: it waits, or it has ended. */
 static pthread_t begin(void *(*fn)(void *))
 {
     pthread_t id;
-    T_REQUIRE_EQ(pthread_create(&id, NULL, fn, NULL), 0);
-    nap();
+    int32_t tid;
+    beginning.fn = fn;
+    __atomic_store_n(&beginning.tid, 0, __ATOMIC_SEQ_CST);
+    T_REQUIRE_EQ(pthread_create(&id, NULL, run_beginning, NULL), 0);
+    while ((tid = __atomic_load_n(&beginning.tid, __ATOMIC_SEQ_CST)) == 0 || !rests(tid))
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1 * MS}, NULL);
     return id;
 }
 
@@ -122,7 +156,7 @@ T_TEST(a_writer_that_leaves_lets_in_whom_its_kind_prefers)
 static void *write_for_a_while(void *arg)
 {
     (void)arg;
-    struct timespec until = time_in(CLOCK_MONOTONIC, 150 * MS);
+    struct timespec until = time_in(CLOCK_MONOTONIC, 400 * MS);
     T_REQUIRE_RC(lk_rwlock_wrlock_until(&lock, &until), ETIMEDOUT);
     return NULL;
 }

@@ -1,5 +1,6 @@
-/* list_handover.c - a sorted list in which each node has its lock: a walk holds two neighbours at most.
- * The next lock is known only when the one before is held, so a set or levels do not fit: a claim does.
+/* list_handover.c - a sorted list in which each node has its lock: a walk holds two neighbours at
+ * most. The next lock is known only when the one before is held, so a set or levels do not fit: a
+ * claim does.
  *
  *     cc list_handover.c $(pkg-config --cflags --libs latchkey) */
 #include <errno.h>

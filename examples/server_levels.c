@@ -1,5 +1,5 @@
-/* server_levels.c - a server with three levels of locks: table, session, log.  Locking them in another
- * order does not compile; neither does calling log_line() with the log locked.
+/* server_levels.c - a server with three levels of locks: table, session, log.  Locking them in
+ * another order does not compile; neither does calling log_line() with the log locked.
  *
  *     cc server_levels.c $(pkg-config --cflags --libs latchkey) */
 #include <latchkey/latchkey.h>

@@ -52,7 +52,7 @@ struct lk_check_options {
     uint32_t walks;          /* random walks before the exhaustive search */
     bool bound_preemptions;  /* leave out what needs more than: */
     uint32_t preemptions;
-    bool random_only;        /* nothing but random walks, until a bound */
+    bool random_only; /* nothing but random walks, until a bound */
     uint64_t seed;
     bool no_liveness;    /* do not call an execution that blocks for ever an error */
     bool weak_fails;     /* weak compare-and-swap may fail for no reason */
@@ -75,14 +75,14 @@ struct lk_check_found {
 };
 
 struct lk_check_report {
-    uint64_t complete; /* executions in which every thread ended */
-    uint64_t blocked;  /* in which some thread waits and no error was seen */
-    uint64_t wasted;   /* begun and dropped */
+    uint64_t complete;  /* executions in which every thread ended */
+    uint64_t blocked;   /* in which some thread waits and no error was seen */
+    uint64_t wasted;    /* begun and dropped */
     uint64_t preempted; /* left out: they need more preemptions than the bound */
-    uint64_t walked;   /* random walks among them: not counted above */
-    double estimate;   /* of the executions in all, from the random walks; 0 = none */
-    bool bounded;      /* a bound was hit: nothing is proved */
-    bool by_walk;      /* the error was met on a random walk */
+    uint64_t walked;    /* random walks among them: not counted above */
+    double estimate;    /* of the executions in all, from the random walks; 0 = none */
+    bool bounded;       /* a bound was hit: nothing is proved */
+    bool by_walk;       /* the error was met on a random walk */
     double seconds;
     double executions_per_second;
     uint64_t peak_pending_bytes;

@@ -122,8 +122,8 @@ static int take_copy(struct verify *v)
         int rc = read_shard(v);
         if (rc != 0)
             return rc;
-        /* [verify.5] acquire fence, pairs with [section.3]: of a section that changed what was read,
-         * the number is seen below. */
+        /* [verify.5] acquire fence, pairs with [section.3]: of a section that changed what was
+         * read, the number is seen below. */
         lk_fence_acq();
         if (lock_state(v) == state && sections_begun(v) == begun) {
             v->dead = state != LKI_RMUTEX_FREE;

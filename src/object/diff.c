@@ -5,6 +5,11 @@
 #include "base/error.h"
 #include "object/tree.h"
 
+/* gcc 12 does not see that a side has as many steps as its depth says. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-use-of-uninitialized-value"
+#endif
+
 /* A place in one of the two trees.  What stands there is an entry of a leaf, or a whole child. */
 struct side {
     lk_tree *t;

@@ -81,15 +81,17 @@ static int ask(struct db_peer *p, const char *work, const struct db_load *load, 
                uint64_t *sum)
 {
     struct python *y = p->state;
-    uint64_t ns, total;
+    char answer[64], *rest;
     (void)fprintf(y->to, "%s %" PRIu64 "\n", work, n);
     for (uint64_t i = 0; i < n; i++)
         (void)fprintf(y->to, "%" PRId64 " ", load->asked[i]);
     if (fputc('\n', y->to) == EOF || fflush(y->to) != 0 ||
-        fscanf(y->from, "%" SCNu64 " %" SCNu64, &ns, &total) != 2)
+        fgets(answer, sizeof answer, y->from) == NULL)
         return db_peer_failed(p, "Python ended");
-    p->own_ns = (double)ns;
-    *sum += total;
+    p->own_ns = (double)strtoull(answer, &rest, 10);
+    if (*rest != ' ')
+        return db_peer_failed(p, "Python said '%s'", answer);
+    *sum += strtoull(rest, NULL, 10);
     return 0;
 }
 

@@ -9,18 +9,18 @@
 
 #include "bench_db_peers.h"
 
-enum { LEAF = 60, LEAVES = 1000, OBJECTS = 64, USES = 1 << 20 };
+enum { LEAF = 60, LEAVES = 1000, ASKED = 2 * LEAVES, OBJECTS = 64, USES = 1 << 20 };
 
 /* ---- loads ---------------------------------------------------------------------------------- */
 
 /* A store that remembers which records were asked for. */
 static lk_store inner;
-static uint64_t asked[2 * LEAVES];
+static uint64_t asked[ASKED];
 static size_t n_asked;
 
 static int noting_load(void *store, void *snap, uint64_t oid, lk_store_take *take, void *arg)
 {
-    if (n_asked < 2 * LEAVES)
+    if (n_asked < ASKED)
         asked[n_asked++] = oid;
     return inner.ops->load(store, snap, oid, take, arg);
 }
@@ -33,7 +33,7 @@ static int fill(lk_db *db)
     if (rc != 0)
         return rc;
     rc = lk_txn_tree(x, "leaves", &(struct lk_tree_options){LEAF, 0}, &t);
-    for (int64_t i = 0; i < LEAF * LEAVES && rc == 0; i++) {
+    for (int64_t i = 0; i < (int64_t)LEAF * LEAVES && rc == 0; i++) {
         unsigned char key[8];
         lk_key_int64(key, i);
         rc = lk_tree_put(t, (struct lk_bytes){key, 8}, (struct lk_bytes){&i, 8}, NULL);
@@ -91,7 +91,7 @@ static int load_round(const lk_store *store, struct db_object_figures *f, bool n
     lk_view *v;
     lk_tree *t;
     double cold = 0, warm = 0, read = 0;
-    struct lk_heap_stat before, after;
+    struct lk_heap_stat before = {0}, after = {0};
     int rc = lk_db_open_on(&db, store, NULL);
     if (rc != 0)
         return rc;

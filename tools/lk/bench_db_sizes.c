@@ -166,8 +166,10 @@ int db_bench_sizes(const struct db_call *call)
         return CLI_USAGE;
     struct sizes *s = calloc(1, sizeof *s);
     struct cli_progress progress;
-    int code = s != NULL ? CLI_OK : cli_fail(CLI_CANNOT, "out of memory");
-    if (s != NULL && !call->json)
+    int code = CLI_OK;
+    if (s == NULL)
+        return cli_fail(CLI_CANNOT, "out of memory");
+    if (!call->json)
         bench_machine_print();
     bench_pin(bench_cpu(0));
     cli_progress_begin(&progress, "bench", 0, call->quiet);
@@ -177,7 +179,7 @@ int db_bench_sizes(const struct db_call *call)
         cli_progress_show(&progress, n, NULL);
     }
     cli_progress_end(&progress);
-    for (size_t w = 0; s != NULL && w < WORKS; w++) {
+    for (size_t w = 0; w < WORKS; w++) {
         s->chart[w].title = titles[w];
         s->chart[w].n = s->peers;
     }

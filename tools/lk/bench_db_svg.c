@@ -55,23 +55,23 @@ static void draw_grid(FILE *out, const struct panel *p)
 {
     static const char *const units[] = {"1 ns",        "10 ns", "100 ns", "1 \u00b5s", "10 \u00b5s",
                                         "100 \u00b5s", "1 ms",  "10 ms",  "100 ms"};
-    for (double d = p->low_n; d <= p->high_n; d++) {
+    for (int d = (int)p->low_n; d <= p->high_n; d++) {
         double x = panel_x(p, pow(10, d));
         (void)fprintf(out, "<line class=\"g\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
                       x, p->y, x, p->y + PLOT_HEIGHT);
         (void)fprintf(out,
                       "<text class=\"s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">10<tspan "
-                      "dy=\"-5\" font-size=\"9\">%.0f</tspan></text>\n",
+                      "dy=\"-5\" font-size=\"9\">%d</tspan></text>\n",
                       x, p->y + PLOT_HEIGHT + 18, d);
     }
-    for (double d = p->low_ns; d <= p->high_ns; d++) {
+    for (int d = (int)p->low_ns; d <= p->high_ns; d++) {
         double y = panel_y(p, pow(10, d));
         (void)fprintf(out, "<line class=\"g\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
                       p->x, y, p->x + PLOT_WIDTH, y);
-        if (d >= 0 && d < (double)(sizeof units / sizeof units[0]))
+        if (d >= 0 && (size_t)d < sizeof units / sizeof units[0])
             (void)fprintf(out,
                           "<text class=\"s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
-                          p->x - 8, y + 4, units[(size_t)d]);
+                          p->x - 8, y + 4, units[d]);
     }
 }
 
@@ -113,8 +113,9 @@ static void draw(FILE *out, const struct db_chart *charts, size_t n)
                   REPORT_WIDTH, TOP + LEGEND + rows * GAP_Y, report_style);
     draw_legend(out, &charts[0]);
     for (size_t i = 0; i < n; i++) {
-        struct panel p = {.x = (double)(LEFT + i % COLUMNS * GAP_X),
-                          .y = (double)(TOP + LEGEND + i / COLUMNS * GAP_Y)};
+        size_t row = i / COLUMNS, column = i % COLUMNS;
+        struct panel p = {.x = (double)(LEFT + column * GAP_X),
+                          .y = (double)(TOP + LEGEND + row * GAP_Y)};
         edges(&p, &charts[i]);
         (void)fprintf(out, "<text class=\"t\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", p.x, p.y - 12,
                       charts[i].title);

@@ -86,6 +86,8 @@ extern const struct bench_peer bench_peer_plain, bench_peer_latchkey, bench_peer
 /* The least that storing under a lock in shared memory costs (bench_bare.c): a yardstick for
  * processes side by side, no peer of the contests. */
 extern const struct bench_peer bench_peer_bare;
+/* From now on each of its sets does so much work of its own besides. */
+void bench_bare_work(double ns);
 /* How long a cache line takes from the first CPU to the second; NAN if there is but one. */
 double bench_line_ns(void);
 

@@ -231,8 +231,8 @@ static json_t *scaling_json(const char *operation, const struct bench_scaling *s
 struct results {
     struct contest get, set, get_large, set_large;
     struct bench_scaling hits, sets;
-    struct bench_scaling bare; /* sets of the yardstick */
-    double line_ns;            /* a cache line from one CPU to the other */
+    struct bench_scaling bare; /* sets of the yardstick, each as long as ours */
+    double line_ns[3];         /* a cache line from one CPU to the other: before, between, after */
     struct bench_limits limits;
 };
 
@@ -273,12 +273,22 @@ static void print_results(const struct results *r)
     print_scaling(r->get.title, &r->hits);
     print_scaling(r->set.title, &r->sets);
     print_scaling("bare locked store", &r->bare);
-    if (!isnan(r->line_ns))
-        printf("  a cache line changes from one CPU to the other and is seen in %.0f ns (about 60 "
-               "where "
-               "they share a cache, 200 and more where not)\n",
-               r->line_ns);
+    if (r->bare.most > 1)
+        printf("  (a lock word and a copy, and work of its own to make it as long as our set: what "
+               "its one "
+               "or two shared\n  cache lines cost.  A line took %.0f, %.0f, %.0f ns from one CPU "
+               "to the "
+               "other before, between and after these)\n",
+               r->line_ns[0], r->line_ns[1], r->line_ns[2]);
     bench_limits_print(&r->limits);
+}
+
+static json_t *line_json(const double ns[3])
+{
+    json_t *list = json_array();
+    for (int i = 0; i < 3; i++)
+        json_array_append_new(list, isnan(ns[i]) ? json_null() : json_real(ns[i]));
+    return list;
 }
 
 static void json_results(const struct results *r, const struct bench_options *o)
@@ -290,8 +300,7 @@ static void json_results(const struct results *r, const struct bench_options *o)
         "window_ns", (json_int_t)o->window_ns, "contests", contest_json(&r->get),
         contest_json(&r->set), contest_json(&r->get_large), contest_json(&r->set_large), "scaling",
         scaling_json("get", &r->hits), scaling_json("set", &r->sets),
-        scaling_json("bare locked store", &r->bare), "line_ns",
-        isnan(r->line_ns) ? json_null() : json_real(r->line_ns), "limits",
+        scaling_json("bare locked store", &r->bare), "line_ns", line_json(r->line_ns), "limits",
         bench_limits_json(&r->limits)));
 }
 
@@ -319,11 +328,18 @@ static int run_scaling(struct results *r, const struct bench_options *o)
     struct bench_load load;
     if (!bench_load_init(&load, o->entries, o->value_size, o->skew))
         return CLI_CANNOT;
+    r->line_ns[0] = bench_line_ns();
     int code = scaling_of(&bench_peer_latchkey, &r->hits, &r->sets, &load, o);
+    r->line_ns[1] = bench_line_ns();
+    if (code == CLI_OK) {
+        code = scaling_of(&bench_peer_bare, NULL, &r->bare, &load, o);
+        bench_bare_work(1e9 / bench_median(&r->sets.alone) - 1e9 / bench_median(&r->bare.alone));
+        memset(&r->bare, 0, sizeof r->bare);
+    }
     if (code == CLI_OK)
         code = scaling_of(&bench_peer_bare, NULL, &r->bare, &load, o);
+    r->line_ns[2] = bench_line_ns();
     bench_load_destroy(&load);
-    r->line_ns = bench_line_ns();
     return code;
 }
 

@@ -359,18 +359,25 @@ void shim_robust_add(struct fiber *f, uint32_t *word, uint8_t size)
     f->robust[f->nrobust++] = word;
 }
 
+/* Entering the list is an effect: the process may die before it, its last effect being another, and
+ * behind it. */
+static void enter_list(struct fiber *f, uint32_t *word, uint8_t size)
+{
+    if (f == NULL)
+        return;
+    explore_may_die();
+    shim_robust_add(f, word, size);
+    f->deeds++;
+}
+
 void lkc_k_robust_add(uint32_t *word)
 {
-    struct fiber *f = hook_enter();
-    if (f != NULL)
-        shim_robust_add(f, word, 4);
+    enter_list(hook_enter(), word, 4);
 }
 
 void lkc_k_robust_add64(uint64_t *word)
 {
-    struct fiber *f = hook_enter();
-    if (f != NULL)
-        shim_robust_add(f, (uint32_t *)word, 8);
+    enter_list(hook_enter(), (uint32_t *)word, 8);
 }
 
 void lkc_k_robust_remove(uint32_t *word)

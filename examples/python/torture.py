@@ -129,7 +129,11 @@ class Torture:
     def reap(self, wait):
         """Count how the killed have ended."""
         for pid in list(self.dying):
-            ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
+            try:
+                ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
+            except ChildProcessError:  # an interrupt came when it was waited for, and not yet noted
+                self.dying.discard(pid)
+                continue
             if ended == pid:
                 self.dying.discard(pid)
                 self.wrong += os.WIFEXITED(status)

@@ -413,7 +413,7 @@ static void require_one_order(void)
         different += told->pair[i].x != told->pair[i - 1].x;
     }
     T_LOG("%.10s: %zu looks at two counts, %zu changes between them", url, n, different);
-    T_REQUIRE(different > 3);
+    T_REQUIRE(different > 0);
 }
 
 static lk_db *shared;
@@ -478,7 +478,7 @@ static void fork_of_processes(void)
         for (int i = 0; i < 2; i++)
             writer[i] = t_fork(process_writes, (void *)(intptr_t)(1000 * (i + 1)));
         uint32_t before = __atomic_load_n(&told->n_pairs, __ATOMIC_RELAXED);
-        while (__atomic_load_n(&told->n_pairs, __ATOMIC_RELAXED) < before + 10)
+        while (__atomic_load_n(&told->n_pairs, __ATOMIC_RELAXED) < before + 20)
             nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
         for (int i = 0; i < 2; i++) {
             kill(writer[i], SIGKILL);

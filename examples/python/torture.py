@@ -108,9 +108,12 @@ class Torture:
     def start(self, slot):
         """A new worker."""
         struct.pack_into("Q", self.progress, slot * 64, 0)
+        # An interrupt between the fork and the note would leave a worker that nobody ends.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pid = os.fork()
         if pid == 0:
             try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 Worker(self.mapping, self.functions, self.progress, slot).run()
             except BaseException:  # pylint: disable=broad-except
                 traceback.print_exc()
@@ -118,6 +121,7 @@ class Torture:
                 os._exit(1)
         self.pids[slot] = pid
         self.seen[slot] = (0, time.monotonic())
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def end(self, slot):
         """Kill it, if it lives."""

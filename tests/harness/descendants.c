@@ -49,6 +49,14 @@ static bool read_process(const char *name, struct process *p)
     return true;
 }
 
+char t_state(pid_t task)
+{
+    char name[24];
+    struct process p;
+    (void)snprintf(name, sizeof name, "%d", (int)task);
+    return read_process(name, &p) ? p.state : 0;
+}
+
 static size_t read_processes(struct process *all, size_t capacity)
 {
     DIR *proc = opendir("/proc");

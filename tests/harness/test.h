@@ -105,6 +105,10 @@ __attribute__((noreturn)) void t_exit(void);
 /* CLOCK_MONOTONIC. */
 uint64_t t_now_ns(void);
 
+/* What a process or thread does, by /proc: 'R', 'S' (asleep), 't' (stopped by a tracer), ... ; 0 if
+ * it is gone. */
+char t_state(pid_t task);
+
 /* Keep the calling thread on this CPU; false if that is not permitted or there is no such CPU. */
 bool t_pin(int cpu);
 

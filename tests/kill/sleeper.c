@@ -73,20 +73,13 @@ static bool is_futex_wait(const struct __ptrace_syscall_info *info)
            (info->entry.args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
 }
 
-/* Asleep in the kernel, by /proc. */
+/* Asleep in the kernel; or stopped by us: it has woken already. */
 static void await_sleep(const struct sleeper *s)
 {
-    char path[64], line[512];
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)s->pid);
-    for (uint64_t end = t_now_ns() + LIMIT_MS * 1000000ull;;) {
-        FILE *f = fopen(path, "re");
-        T_REQUIRE(f != NULL);
-        const char *got = fgets(line, sizeof line, f);
-        (void)fclose(f);
-        const char *state = got != NULL ? strrchr(line, ')') : NULL;
-        T_REQUIRE(state != NULL);
-        if (state[2] == 'S' || state[2] == 't')
-            return; /* t: it has woken already */
+    char state;
+    uint64_t end = t_now_ns() + LIMIT_MS * 1000000ull;
+    while ((state = t_state(s->pid)) != 'S' && state != 't') {
+        T_REQUIRE(state != 0);
         T_REQUIRE(t_now_ns() < end);
     }
 }

@@ -62,22 +62,13 @@ static void hold(const struct handover *h)
         (void)pause();
 }
 
-/* Asleep on the lock (state S in /proc, after it said that it is about to) or dead. */
+/* Asleep on the lock, after it said that it is about to, or dead. */
 static void await_sleep(pid_t pid)
 {
     const struct timespec a_little = {0, 20000};
-    char path[64], line[256];
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    for (;;) {
-        FILE *f = fopen(path, "re");
-        T_REQUIRE(f != NULL);
-        char *got = fgets(line, sizeof line, f);
-        (void)fclose(f);
-        T_REQUIRE(got != NULL);
-        const char *end = strrchr(line, ')');
-        T_REQUIRE(end != NULL);
-        if (end[2] == 'S')
-            return;
+    char state;
+    while ((state = t_state(pid)) != 'S') {
+        T_REQUIRE(state != 0);
         (void)nanosleep(&a_little, NULL);
     }
 }

@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,29 +49,17 @@ static void *run_beginning(void *arg)
     return fn(arg);
 }
 
-/* Is it asleep, or at its end? */
-static bool rests(int32_t tid)
-{
-    char path[64], stat[512] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
-    FILE *f = fopen(path, "r");
-    if (f == NULL)
-        return true;
-    size_t n = fread(stat, 1, sizeof stat - 1, f);
-    (void)fclose(f);
-    const char *name_end = strrchr(stat, ')');
-    return n == 0 || (name_end != NULL && name_end[2] == 'S');
-}
-
 /* A thread that has come as far as it can: it waits, or it has ended. */
 static pthread_t begin(void *(*fn)(void *))
 {
     pthread_t id;
     int32_t tid;
+    char state;
     beginning.fn = fn;
     __atomic_store_n(&beginning.tid, 0, __ATOMIC_SEQ_CST);
     T_REQUIRE_EQ(pthread_create(&id, NULL, run_beginning, NULL), 0);
-    while ((tid = __atomic_load_n(&beginning.tid, __ATOMIC_SEQ_CST)) == 0 || !rests(tid))
+    while ((tid = __atomic_load_n(&beginning.tid, __ATOMIC_SEQ_CST)) == 0 ||
+           ((state = t_state(tid)) != 0 && state != 'S'))
         (void)nanosleep(&(struct timespec){.tv_nsec = 1 * MS}, NULL);
     return id;
 }

@@ -23,16 +23,6 @@
 static lk_rbarrier barrier = {.parties_ = THREADS};
 static int done[ROUNDS][THREADS];
 
-static const struct timespec *limit_of(uint32_t slot)
-{
-#ifdef TIMED
-    return slot == THREADS - 1 ? &some_time : NULL;
-#else
-    (void)slot;
-    return NULL;
-#endif
-}
-
 static void *process(void *arg)
 {
     uint32_t slot = (uint32_t)(uintptr_t)arg;

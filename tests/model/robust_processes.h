@@ -36,6 +36,17 @@ static void attach_all(void)
         *token_of(i) = (uint64_t)1 << 32 | (i + 1);
 }
 
+/* How long the process of `slot` waits: TIMED gives the last one a deadline. */
+static inline const struct timespec *limit_of(uint32_t slot)
+{
+#ifdef TIMED
+    return slot == THREADS - 1 ? &some_time : NULL;
+#else
+    (void)slot;
+    return NULL;
+#endif
+}
+
 /* The calling thread becomes the process of `slot`, which may be killed from here on. */
 static struct lki_self become(uint32_t slot)
 {

@@ -17,16 +17,6 @@ static lk_rseqlock lock;
 static uint64_t payload[2], copy[2]; /* the second is the first's double */
 static const struct lk_rseqlock_mend mend = {.copy = copy};
 
-static const struct timespec *limit_of(uint32_t slot)
-{
-#ifdef TIMED
-    return slot == THREADS - 1 ? &some_time : NULL;
-#else
-    (void)slot;
-    return NULL;
-#endif
-}
-
 static void read_once(const struct timespec *limit)
 {
     uint64_t seen[2];

@@ -191,6 +191,8 @@ void bench_limit_at_most(struct bench_limits *l, const char *text, double limit,
                          double measured);
 void bench_limit_at_least(struct bench_limits *l, const char *text, double limit, const char *unit,
                           double measured);
+/* A number, or null for NAN: what was not measured. */
+json_t *bench_number_json(double x);
 void bench_limits_print(const struct bench_limits *l);
 json_t *bench_limits_json(const struct bench_limits *l);
 /* CLI_OK; with `check`, CLI_PROBLEM if a limit does not hold. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bench_locks_run.h"
 #include "cli.h"
 
 enum { LINE = 64, PASSES = 100000 };
@@ -69,27 +70,11 @@ double bench_line_ns(void)
 
 /* ---- the bare table ------------------------------------------------------------------------ */
 
-static unsigned rounds; /* of work of its own behind each store */
-
-/* Work that waits for nothing and touches no memory. */
-static void work(unsigned n)
-{
-    uint64_t x = n;
-    for (unsigned i = 0; i < n; i++) {
-        x = x * UINT64_C(6364136223846793005) + 1;
-        __asm__ volatile("" : "+r"(x));
-    }
-}
+static unsigned rounds; /* of lock_work() behind each store */
 
 void bench_bare_work(double ns)
 {
-    double least = 1e9;
-    for (int i = 0; i < 50; i++) {
-        uint64_t begin = cli_now_ns();
-        work(10000);
-        least = fmin(least, (double)(cli_now_ns() - begin) / 10000);
-    }
-    rounds = ns > 0 ? (unsigned)(ns / least + 0.5) : 0;
+    rounds = ns > 0 ? (unsigned)(ns / lock_run_round_ns() + 0.5) : 0;
 }
 
 struct bare {
@@ -144,7 +129,7 @@ static size_t bare_set(struct bench_peer *p, const struct bench_load *load, size
         char *entry = entry_lock(b, load, first + i);
         memcpy(entry + LINE, load->value, load->value_size);
         entry_unlock(entry);
-        work(rounds);
+        lock_work(rounds);
     }
     return n;
 }

@@ -203,11 +203,6 @@ static void print(const struct bench *b)
     printf("two readers / one        %8.2f\n", bench_median(&b->object.readers));
 }
 
-static json_t *number(double x)
-{
-    return isnan(x) ? json_null() : json_real(x);
-}
-
 static json_t *table_json(const struct table *t)
 {
     json_t *peers = json_array();
@@ -215,11 +210,11 @@ static json_t *table_json(const struct table *t)
         json_t *peer =
             json_pack("{s:s, s:s}", "name", t->peer[p].name, "version", t->peer[p].version);
         for (size_t w = 0; w < DB_WORKS; w++)
-            json_object_set_new(peer, works[w].key, number(bench_median(&t->ns[p][w])));
-        json_object_set_new(peer, "heap_bytes_inserted", number(t->heap[p][0]));
-        json_object_set_new(peer, "heap_bytes_appended", number(t->heap[p][1]));
-        json_object_set_new(peer, "file_bytes_inserted", number(t->stored[p][0]));
-        json_object_set_new(peer, "file_bytes_appended", number(t->stored[p][1]));
+            json_object_set_new(peer, works[w].key, bench_number_json(bench_median(&t->ns[p][w])));
+        json_object_set_new(peer, "heap_bytes_inserted", bench_number_json(t->heap[p][0]));
+        json_object_set_new(peer, "heap_bytes_appended", bench_number_json(t->heap[p][1]));
+        json_object_set_new(peer, "file_bytes_inserted", bench_number_json(t->stored[p][0]));
+        json_object_set_new(peer, "file_bytes_appended", bench_number_json(t->stored[p][1]));
         json_array_append_new(peers, peer);
     }
     return json_pack("{s:I, s:o}", "keys", (json_int_t)t->load.n, "peers", peers);
@@ -230,10 +225,11 @@ static void print_json(const struct bench *b, const struct bench_limits *limits)
     json_t *tables = json_array();
     for (size_t i = 0; i < b->tables; i++)
         json_array_append_new(tables, table_json(&b->table[i]));
-    json_t *object = json_pack(
-        "{s:o, s:o, s:o, s:o}", "load_ns", number(bench_median(&b->object.load_ns)), "read_ns",
-        number(bench_median(&b->object.read_ns)), "use_ns", number(bench_median(&b->object.use_ns)),
-        "two_readers", number(bench_median(&b->object.readers)));
+    json_t *object = json_pack("{s:o, s:o, s:o, s:o}", "load_ns",
+                               bench_number_json(bench_median(&b->object.load_ns)), "read_ns",
+                               bench_number_json(bench_median(&b->object.read_ns)), "use_ns",
+                               bench_number_json(bench_median(&b->object.use_ns)), "two_readers",
+                               bench_number_json(bench_median(&b->object.readers)));
     cli_json_print(json_pack("{s:o, s:I, s:o, s:o, s:o}", "machine", bench_machine_json(), "rounds",
                              (json_int_t)b->rounds, "tables", tables, "object", object, "limits",
                              bench_limits_json(limits)));

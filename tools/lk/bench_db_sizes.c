@@ -139,21 +139,17 @@ static void print(const struct sizes *s)
     }
 }
 
-static json_t *number(double x)
-{
-    return isnan(x) ? json_null() : json_real(x);
-}
-
 static void print_json(const struct sizes *s)
 {
     json_t *rows = json_array();
     for (size_t i = 0; i < s->steps; i++)
         for (size_t p = 0; p < s->peers; p++) {
-            json_t *row = json_pack("{s:I, s:s, s:o, s:o}", "keys", (json_int_t)s->n[i], "peer",
-                                    s->chart[0].curve[p].name, "heap_bytes", number(s->heap[p][i]),
-                                    "file_bytes", number(s->stored[p][i]));
+            json_t *row =
+                json_pack("{s:I, s:s, s:o, s:o}", "keys", (json_int_t)s->n[i], "peer",
+                          s->chart[0].curve[p].name, "heap_bytes", bench_number_json(s->heap[p][i]),
+                          "file_bytes", bench_number_json(s->stored[p][i]));
             for (size_t w = 0; w < WORKS; w++)
-                json_object_set_new(row, keys[w], number(time_of(s, w, p, i)));
+                json_object_set_new(row, keys[w], bench_number_json(time_of(s, w, p, i)));
             json_array_append_new(rows, row);
         }
     cli_json_print(json_pack("{s:o, s:o}", "machine", bench_machine_json(), "sizes", rows));

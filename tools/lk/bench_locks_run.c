@@ -45,6 +45,11 @@ static void hundred_rounds(void)
     lock_work(100);
 }
 
+double lock_run_round_ns(void)
+{
+    return least_ns(hundred_rounds, 500) / 100;
+}
+
 static void read_clock(void)
 {
     (void)lock_now_ns();
@@ -64,7 +69,7 @@ bool lock_run_begin(double section_ns)
         cli_fail(CLI_CANNOT, "cannot start a thread");
         return false;
     }
-    double round_ns = least_ns(hundred_rounds, 500) / 100;
+    double round_ns = lock_run_round_ns();
     run.clock_ns = least_ns(read_clock, 500);
     run.work = (unsigned)(section_ns / round_ns + 0.5);
     run.work_ns = run.work * round_ns;

@@ -20,6 +20,8 @@ struct lock_window {
  * the clock's cost.  False and a message. */
 bool lock_run_begin(double section_ns);
 void lock_run_end(void);
+/* What one round of lock_work() lasts; takes some 10 ms to find out. */
+double lock_run_round_ns(void);
 /* What a section lasts by the calibration. */
 double lock_run_section_ns(void);
 

@@ -287,7 +287,7 @@ static json_t *line_json(const double ns[3])
 {
     json_t *list = json_array();
     for (int i = 0; i < 3; i++)
-        json_array_append_new(list, isnan(ns[i]) ? json_null() : json_real(ns[i]));
+        json_array_append_new(list, bench_number_json(ns[i]));
     return list;
 }
 

@@ -59,39 +59,22 @@ void bench_robust_end(void)
     lk_seg_close(at.seg);
 }
 
-/* Each returns 0, or what the first failing call returned. */
-static int read_pairs(void)
-{
-    int rc = 0;
-    for (int i = 0; i < PAIRS && rc == 0; i++) {
-        rc = lk_rrwlock_rdlock(at.lock);
-        if (rc == 0)
-            rc = lk_rrwlock_unlock(at.lock);
+/* Lock and unlock PAIRS times.  Returns 0, or what the first failing call returned. */
+#define LOCK_PAIRS(NAME, LOCK, UNLOCK)                                                             \
+    static int NAME(void)                                                                          \
+    {                                                                                              \
+        int rc = 0;                                                                                \
+        for (int i = 0; i < PAIRS && rc == 0; i++) {                                               \
+            rc = LOCK;                                                                             \
+            if (rc == 0)                                                                           \
+                rc = UNLOCK;                                                                       \
+        }                                                                                          \
+        return rc;                                                                                 \
     }
-    return rc;
-}
 
-static int write_pairs(void)
-{
-    int rc = 0;
-    for (int i = 0; i < PAIRS && rc == 0; i++) {
-        rc = lk_rrwlock_wrlock(at.lock);
-        if (rc == 0)
-            rc = lk_rrwlock_unlock(at.lock);
-    }
-    return rc;
-}
-
-static int glibc_pairs(void)
-{
-    int rc = 0;
-    for (int i = 0; i < PAIRS && rc == 0; i++) {
-        rc = pthread_rwlock_rdlock(&at.glibc);
-        if (rc == 0)
-            rc = pthread_rwlock_unlock(&at.glibc);
-    }
-    return rc;
-}
+LOCK_PAIRS(read_pairs, lk_rrwlock_rdlock(at.lock), lk_rrwlock_unlock(at.lock))
+LOCK_PAIRS(write_pairs, lk_rrwlock_wrlock(at.lock), lk_rrwlock_unlock(at.lock))
+LOCK_PAIRS(glibc_pairs, pthread_rwlock_rdlock(&at.glibc), pthread_rwlock_unlock(&at.glibc))
 
 /* Nanoseconds a pair; NAN and a message if a call failed. */
 static double window(int (*pairs)(void), uint64_t window_ns)

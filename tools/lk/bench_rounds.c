@@ -198,12 +198,17 @@ void bench_limits_print(const struct bench_limits *l)
     }
 }
 
+json_t *bench_number_json(double x)
+{
+    return isnan(x) ? json_null() : json_real(x);
+}
+
 json_t *bench_limits_json(const struct bench_limits *l)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < l->n; i++) {
         const struct bench_limit *one = &l->all[i];
-        json_t *measured = isnan(one->measured) ? json_null() : json_real(one->measured);
+        json_t *measured = bench_number_json(one->measured);
         json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:s, s:o, s:b}", "what", one->text,
                                               "bound", one->at_least ? "at least" : "at most",
                                               "limit", one->limit, "unit", one->unit, "measured",

@@ -198,10 +198,8 @@ int pthread_rwlock_unlock(pthread_rwlock_t *lock)
     if (!lkp_chosen(LKP_RWLOCK))
         return lkp_real()->rwlock_unlock(lock);
     struct lkp_rwlock *r = over(lock);
-    if (is_robust(r)) {
-        struct lk_rrwlock_place at = lkp_place(r->key);
-        return lk_rrwlock_unlock_at(&r->robust, &at);
-    }
+    if (is_robust(r))
+        return lkp_robust_unlock(&r->robust, r->key);
     if (writer_of(r) != 0) { /* a reader never finds one here */
         set_writer(r, 0);
         lk_rwlock_wrunlock(&r->lock);

@@ -69,8 +69,9 @@ static struct lk_bytes key_at(const struct build *b, uint32_t level, uint32_t i)
 }
 
 /* Room for another cell of so many bytes. */
-static int make_room(const struct build *b, uint32_t level, struct level *l, size_t cell)
+static int make_room(struct build *b, uint32_t level, size_t cell)
 {
+    struct level *l = &b->level[level];
     if (l->used + cell <= l->room)
         return 0;
     size_t room = l->room * 2 + FIRST_CELLS, head = head_bytes(b, level);
@@ -104,7 +105,7 @@ static int put_cell(struct build *b, uint32_t level, struct lk_bytes key, struct
 {
     struct level *l = &b->level[level];
     size_t cell = LKI_CELL_HEAD + key.size + value.size;
-    int rc = make_room(b, level, l, cell);
+    int rc = make_room(b, level, cell);
     if (rc != 0)
         return rc;
     lki_cell_write(l->buffer + head_bytes(b, level) + l->used, key, value);

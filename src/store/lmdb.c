@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -362,10 +363,13 @@ static int lmdb_load(void *store, void *snap, uint64_t oid, lk_store_take *take,
     MDB_val key = key_of(oid, place), value;
     lk_mutex_lock(&s->mu);
     int rc = p_mdb_get(s->txn, f->dbi, &key, &value);
-    if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_TXN)
-        rc = lki_fail(LK_ECORRUPT, "record %llx: %s", (unsigned long long)oid, p_mdb_strerror(rc));
-    else
-        rc = rc != 0 ? failed(rc, "loading a record") : take(arg, value.mv_data, value.mv_size);
+    if (rc == 0) {
+        rc = take(arg, value.mv_data, value.mv_size);
+    } else {
+        char what[32];
+        (void)snprintf(what, sizeof what, "record %llx", (unsigned long long)oid);
+        rc = failed(rc, what);
+    }
     lk_mutex_unlock(&s->mu);
     return rc;
 }

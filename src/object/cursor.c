@@ -9,13 +9,15 @@
 #include "base/error.h"
 #include "object/tree.h"
 
-static int copy_key(unsigned char **to, size_t *size, unsigned char small[24],
+enum { SMALL = sizeof((lk_cursor *)NULL)->small_[0] };
+
+static int copy_key(unsigned char **to, size_t *size, unsigned char small[SMALL],
                     const struct lk_bytes *key)
 {
     *to = NULL;
     if (key == NULL)
         return 0;
-    *to = key->size <= 24 ? small : malloc(key->size);
+    *to = key->size <= SMALL ? small : malloc(key->size);
     if (*to == NULL)
         return ENOMEM;
     if (key->size > 0)
@@ -257,7 +259,8 @@ static __attribute__((noinline)) int next_slowly(lk_cursor *c, struct lk_bytes *
     int rc = serial != 0 ? 0 : EPERM;
     if (rc != 0 || (c->ended_ && c->leaf_ == NULL))
         return rc != 0 ? rc : ENOENT;
-    if (!c->begun_ || serial != c->serial_ || c->changes_ != c->tree_->changes)
+    if (!c->begun_ || c->thread_ != lki_thread_mine || serial != c->serial_ ||
+        c->changes_ != c->tree_->changes)
         rc = again(c, serial);
     while (rc == 0 && left_in_leaf(c) == 0) {
         rc = c->ended_ ? ENOENT : next_leaf(c);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -56,11 +55,8 @@ void bench_directory_remove(char *path)
 
 /* ---- children ------------------------------------------------------------------------------ */
 
-static void become(char *const argv[], int cpu, int in, int out, int parent)
+static void become(char *const argv[], int cpu, int in, int out)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before that took effect */
-        _exit(127);
     int null = open("/dev/null", O_RDWR);
     dup2(in >= 0 ? in : null, STDIN_FILENO);
     dup2(out >= 0 ? out : null, STDOUT_FILENO);
@@ -76,13 +72,11 @@ bool bench_child_start(struct bench_child *c, char *const argv[], int cpu, bool 
     *c = (struct bench_child){.pid = -1, .in = -1, .out = -1};
     if (with_pipes && (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0))
         goto failed;
-    int parent = getpid();
-    fflush(NULL);
-    c->pid = fork();
+    c->pid = cli_fork();
     if (c->pid < 0)
         goto failed;
     if (c->pid == 0)
-        become(argv, cpu, to[0], from[1], parent);
+        become(argv, cpu, to[0], from[1]);
     if (with_pipes) {
         close(to[0]);
         close(from[1]);

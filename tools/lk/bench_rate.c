@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -127,16 +125,12 @@ static bool run_all(struct worker *workers, unsigned n, bool processes)
 {
     unsigned started = 0;
     bool done = true;
-    int parent = getpid();
-    fflush(NULL);
     for (; done && started < n; started++) {
         struct worker *w = &workers[started];
         if (!processes) {
             done = pthread_create(&w->thread, NULL, worker_main, w) == 0;
-        } else if ((w->pid = fork()) == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            if (getppid() == parent)
-                worker_main(w);
+        } else if ((w->pid = cli_fork()) == 0) {
+            worker_main(w);
             _exit(0);
         } else {
             done = w->pid > 0;

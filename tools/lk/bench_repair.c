@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,12 +49,9 @@ static int time_repairs(lk_cache *c, size_t entries, uint64_t rounds, struct ben
 
 /* ---- hand-over ----------------------------------------------------------------------------- */
 
-static _Noreturn void victim_main(lk_cache *c, const struct bench_load *load, int ready, int parent)
+static _Noreturn void victim_main(lk_cache *c, const struct bench_load *load, int ready)
 {
     static char value[VICTIM_VALUE];
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(0);
     bench_pin(bench_cpu(1));
     for (size_t i = 0;; i++) {
         if (lk_cache_set(c, load->keys[i % 64], BENCH_KEY_SIZE, value, sizeof value,
@@ -69,14 +65,13 @@ static _Noreturn void victim_main(lk_cache *c, const struct bench_load *load, in
 /* Start a victim and wait until it works.  Its pid, or -1. */
 static int victim_start(lk_cache *c, const struct bench_load *load)
 {
-    int ready[2], parent = getpid();
+    int ready[2];
     char byte;
     if (pipe(ready) != 0)
         return -1;
-    fflush(NULL);
-    int pid = fork();
+    pid_t pid = cli_fork();
     if (pid == 0)
-        victim_main(c, load, ready[1], parent);
+        victim_main(c, load, ready[1]);
     close(ready[1]);
     ssize_t n;
     do

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,11 +67,8 @@ static struct answer run_window(struct bench_peer *peer, const struct bench_load
 }
 
 static _Noreturn void runner_main(struct bench_peer *peer, const struct bench_load *load, bool set,
-                                  int cpu, int from, int to, int parent)
+                                  int cpu, int from, int to)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(0);
     signal(SIGINT, SIG_IGN); /* the parent decides; our orders end when it closes the pipe */
     bench_pin(cpu);
     uint64_t sum = 0;
@@ -89,7 +85,7 @@ static _Noreturn void runner_main(struct bench_peer *peer, const struct bench_lo
 static bool runner_start(struct runner *r, struct bench_peer *peer, const struct bench_load *load,
                          bool set, int cpu)
 {
-    int to[2], from[2], parent = getpid();
+    int to[2], from[2];
     *r = (struct runner){.pid = -1, .to = -1, .from = -1};
     if (pipe(to) != 0)
         return false;
@@ -98,12 +94,11 @@ static bool runner_start(struct runner *r, struct bench_peer *peer, const struct
         close(to[1]);
         return false;
     }
-    fflush(NULL);
-    r->pid = fork();
+    r->pid = cli_fork();
     if (r->pid == 0) {
         close(to[1]);
         close(from[0]);
-        runner_main(peer, load, set, cpu, to[0], from[1], parent);
+        runner_main(peer, load, set, cpu, to[0], from[1]);
     }
     close(to[0]);
     close(from[1]);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 /* Exit codes of every command; --help lists them. */
 enum cli_exit {
@@ -115,6 +116,10 @@ bool cli_unhex(const char *text, struct cli_bytes *out);
 bool cli_unbase64(const char *text, struct cli_bytes *out);
 /* Everything from `in` to its end; false (errno says why) if that fails. */
 bool cli_read_all(FILE *in, struct cli_bytes *out);
+
+/* fork() for a helper that must not outlive the caller: the kernel ends it (SIGKILL) with the
+ * thread that called, at whatever moment that dies.  Empties the stdio buffers before. */
+pid_t cli_fork(void);
 
 /* CLOCK_MONOTONIC in ns. */
 uint64_t cli_now_ns(void);

@@ -69,13 +69,11 @@ static int start(struct killer *k, unsigned i)
     atomic_store_explicit(&slot->stamp_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->op, OP_START, memory_order_relaxed);
     *c = (struct child){.forked_ns = cli_now_ns()};
-    pid_t parent = getpid(), pid = fork();
+    pid_t pid = cli_fork();
     if (pid < 0)
         return errno;
     if (pid == 0) {
         (void)sigprocmask(SIG_SETMASK, &k->before, NULL);
-        if (getppid() != parent)
-            _exit(0);
         storm_worker(k->s, i, seed);
     }
     c->pid = pid;

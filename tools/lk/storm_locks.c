@@ -10,7 +10,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -208,7 +207,6 @@ __attribute__((noreturn)) static void work(struct storm *storm, unsigned number,
     struct stage *s = storm->stage;
     struct worker *me = &s->worker[number];
     uint64_t x = seed | 1;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
         uint64_t r = next_random(&x), what = r % 16;
         if (what < 7)
@@ -228,7 +226,7 @@ static int start(struct storm *storm, unsigned number, uint64_t *x)
     uint64_t seed = next_random(x);
     atomic_store(&storm->stage->worker[number].inside, OUTSIDE);
     storm->begun[number] = atomic_load(&storm->stage->worker[number].operations);
-    pid_t pid = fork();
+    pid_t pid = cli_fork();
     if (pid == 0)
         work(storm, number, seed);
     storm->pids[number] = pid;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -213,7 +212,6 @@ _Noreturn void storm_worker(struct storm *s, unsigned index, uint64_t seed)
     struct worker *w = &self;
     storm_warm_program();
     s->kind->warm();
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)signal(SIGINT, SIG_IGN); /* a terminal sends it to all; the parent ends us */
     (void)signal(SIGTERM, SIG_IGN);
     *w = (struct worker){.storm = s,

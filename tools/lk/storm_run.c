@@ -194,8 +194,7 @@ void storm_check(struct storm *s, struct storm_result *r)
     struct finding *f = shared_map(sizeof *f);
     if (!f)
         return;
-    (void)fflush(NULL);
-    pid_t pid = fork();
+    pid_t pid = cli_fork();
     if (pid == 0) {
         (void)signal(SIGINT, SIG_IGN);
         check_cache(s, f);

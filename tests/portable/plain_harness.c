@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,6 +51,19 @@ uint64_t t_now_ns(void)
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+char t_state(pid_t task)
+{
+    char path[32], text[512];
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)task);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    (void)fclose(f);
+    const char *end = strrchr(text, ')');
+    return end != NULL && end[1] == ' ' ? end[2] : 0;
 }
 
 int t_wait(pid_t pid)

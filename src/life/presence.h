@@ -156,6 +156,14 @@ bool lki_holder_watch(const struct lki_presence *p, uint32_t holder, const uint3
  * one. */
 void lki_holder_mourn(const struct lki_presence *p, uint32_t holder);
 
+/* After a sleep that watched `holder`.  If it has died, the kernel's one wake may have been this
+ * one, and this thread may look at a lock that the dead one left long before: others sleep for
+ * other locks that it held, or for none. */
+static inline void lki_holder_watched(const struct lki_presence *p, uint32_t holder)
+{
+    lki_holder_mourn(p, holder);
+}
+
 /* Between presence.c and attach.c: the token of a slot, and VACANT or DEAD `found` -> `live`. */
 uint64_t lki_token_read(const struct lki_presence *p, uint32_t slot);
 bool lki_token_claim(const struct lki_presence *p, uint32_t slot, uint64_t found, uint64_t live);

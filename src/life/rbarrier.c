@@ -136,7 +136,9 @@ static int sleep_in(const lk_rbarrier *b, const struct lki_presence *p, uint32_t
     uint32_t token_value = 0;
     if (watch != 0 && !lki_holder_watch(p, watch, &token, &token_value))
         return 0;
-    return lki_nap(nap, &b->round_, round, token, token_value);
+    int rc = lki_nap(nap, &b->round_, round, token, token_value);
+    lki_holder_watched(p, watch);
+    return rc;
 }
 
 /* The round has ended.  If the watched member is dead, it may have ended the round and died before

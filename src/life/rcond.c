@@ -93,6 +93,7 @@ static int sleep_until_stirred(const lk_rcond *c, uint32_t signals, const uint32
         if (holder != 0 && !lki_holder_watch(p, holder, &token, &token_value))
             continue;
         int rc = lki_nap(nap, signals_word(c), signals, token, token_value);
+        lki_holder_watched(p, holder);
         if (rc != 0)
             return rc;
     }

@@ -106,7 +106,9 @@ static int sleep_on(uint32_t *word, struct lki_self *self, uint32_t seen,
         return EAGAIN;
     if (!lki_holder_watch(self->presence, seen & HOLDER, &token, &token_value))
         return EAGAIN;
-    return lki_futex_wait(word, seen | WAITERS, token, token_value, until);
+    int rc = lki_futex_wait(word, seen | WAITERS, token, token_value, until);
+    lki_holder_watched(self->presence, seen & HOLDER);
+    return rc;
 }
 
 int lki_rmutex_lock(uint32_t *word, struct lki_self *self, const struct timespec *deadline,

@@ -246,14 +246,19 @@ static void hold_for_ever(void *arg)
         (void)pause();
 }
 
-static pid_t start_holder(struct scene *s)
+static void await_holder(const struct scene *s)
 {
-    pid_t pid = t_fork(hold_for_ever, s);
     uint64_t end = t_now_ns() + LONG_MS * 1000000ull;
     while ((__atomic_load_n(&s->mutex->word_, __ATOMIC_ACQUIRE) & LKI_HOLDER_ANY) == 0) {
         T_REQUIRE(t_now_ns() < end);
         (void)sched_yield();
     }
+}
+
+static pid_t start_holder(struct scene *s)
+{
+    pid_t pid = t_fork(hold_for_ever, s);
+    await_holder(s);
     return pid;
 }
 
@@ -283,6 +288,60 @@ static bool holder_dies_round(void)
 T_TEST(a_death_is_told_to_all_that_sleep_until_it)
 {
     require_good_rounds(holder_dies_round);
+}
+
+/* A thread unlocks one mutex and dies in another.  Who still sleeps for the first watches that
+ * thread, may get the kernel's one wake, and must pass it on to who sleeps for the second. */
+
+struct two_mutexes {
+    lk_rmutex *first, *second;
+    _Atomic int move_on;
+};
+
+static void hold_both(void *arg)
+{
+    struct two_mutexes *m = arg;
+    T_REQUIRE_RC(lk_rmutex_lock(m->first), 0);
+    T_REQUIRE_RC(lk_rmutex_lock(m->second), 0);
+    while (!atomic_load(&m->move_on))
+        (void)sched_yield();
+    T_REQUIRE_RC(lk_rmutex_unlock(m->first), 0);
+    for (;;)
+        (void)pause();
+}
+
+/* Good if the kernel woke the one that sleeps for the first mutex: the last of `sleepers` sleeps
+ * for the second. */
+static bool stale_watcher_round(void)
+{
+    struct scene first = scene_make();
+    struct scene second = {first.seg, first.mutex + 1};
+    struct two_mutexes *m = (struct two_mutexes *)(void *)(first.mutex + 2);
+    struct sleeper sleepers[SLEEPERS + 1];
+    *m = (struct two_mutexes){first.mutex, second.mutex, 0};
+    pid_t holder = t_fork(hold_both, m);
+    await_holder(&second);
+    for (unsigned i = 0; i <= SLEEPERS; i++)
+        sleeper_start(&sleepers[i], lock_once, i < SLEEPERS ? &first : &second);
+    sleepers_settle(sleepers, SLEEPERS + 1);
+    atomic_store(&m->move_on, 1);
+    bool good = find_woken(sleepers, SLEEPERS, 2) == 2;
+    (void)kill(holder, SIGKILL);
+    T_REQUIRE_EQ(t_wait(holder), -SIGKILL);
+    good = good && find_woken(&sleepers[2], 1, 1) == 1 &&
+           sleeper_look(&sleepers[SLEEPERS], 0) == SLEEPER_ASLEEP;
+    if (good) {
+        sleeper_run(&sleepers[2]);
+        good = find_woken(&sleepers[SLEEPERS], 1, 1) == 1;
+    }
+    end_round(&first, sleepers, SLEEPERS + 1);
+    return good;
+}
+
+/* Kills: life.stale_watcher. */
+T_TEST(a_death_is_told_to_who_sleeps_for_another_lock_of_the_dead)
+{
+    require_good_rounds(stale_watcher_round);
 }
 
 /* The backstop. */

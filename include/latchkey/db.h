@@ -82,6 +82,54 @@ struct lk_conflict {
 /* After LK_ECHANGED; lasts until the transaction is given up.  Returns 0, ENOENT. */
 LK_API LK_MUST_USE int lk_txn_conflict(lk_txn *txn, struct lk_conflict *conflict);
 
+/* ---- objects ----
+ *
+ * An entry of a tree may be an object (latchkey/object.h): its class makes the state from the
+ * entry's value (load) and the value from the state (save).  All views in which the entry lies in
+ * the same node share one object, so a commit elsewhere loads nothing anew.  States count towards
+ * the cache's limit and are evicted like nodes. */
+
+/* What load is given as `arg`.  Bytes last until it returns.  A loader may use other objects. */
+struct lk_entry {
+    lk_view *view; /* for objects that this one refers to; in a transaction, its base */
+    const char *tree;
+    struct lk_bytes key, value;
+};
+
+/* The object that entry `key` of a view's tree is; loaded when it is used, by
+ * lk_object_use(lk_db_heap(db), object, view, &state).  It lasts as long as the view, and asking
+ * again gives the same.  Returns 0, ENOENT (no such entry or tree). */
+LK_API LK_MUST_USE int lk_view_object(lk_view *view, const char *tree, struct lk_bytes key,
+                                      const struct lk_class *class_, lk_object **object);
+/* Load the objects of n keys, then those that they refer to, and so on, `steps` times; entries that
+ * are not there are left out.  *loaded (may be NULL) = objects that are there now. */
+LK_API LK_MUST_USE int lk_view_prefetch(lk_view *view, const char *tree,
+                                        const struct lk_bytes *keys, size_t n,
+                                        const struct lk_class *class_, unsigned steps,
+                                        uint64_t *loaded);
+/* Does every entry of a tree load as this class, and is every entry there that one refers to?
+ * Returns 0, LK_ECORRUPT (lk_error_text() names the first that does not).  *n (may be NULL) =
+ * objects. */
+LK_API LK_MUST_USE int lk_view_check_objects(lk_view *view, const char *tree,
+                                             const struct lk_class *class_, uint64_t *n);
+
+/* *state = a private state of entry `key`, to be read and changed until the transaction ends;
+ * asking again gives the same.  It is saved when the transaction commits, or by lk_txn_save(); if
+ * another transaction has changed the entry by then, the class's merge is asked before
+ * lk_db_options.resolve.  An entry that is to be deleted is given up first.  Returns 0, ENOENT. */
+LK_API LK_MUST_USE int lk_txn_object(lk_txn *txn, lk_tree *t, struct lk_bytes key,
+                                     const struct lk_class *class_, void **state);
+/* A new entry, whose state is the transaction's from now on.  Returns 0, EEXIST (the state stays
+ * yours). */
+LK_API LK_MUST_USE int lk_txn_add_object(lk_txn *txn, lk_tree *t, struct lk_bytes key,
+                                         const struct lk_class *class_, void *state);
+/* Give up a private state: free it, save nothing.  Returns 0, ENOENT. */
+LK_API LK_MUST_USE int lk_txn_drop_object(lk_txn *txn, lk_tree *t, struct lk_bytes key);
+/* Write all private states into their trees, where reads see them.  A savepoint does so too, and
+ * going back to it gives up all private states.  Returns 0, ENOTSUP (a class has no save), or what
+ * save returned. */
+LK_API LK_MUST_USE int lk_txn_save(lk_txn *txn);
+
 /* Commits from `first` on, oldest first: fn returns other than 0 to stop. */
 struct lk_commit {
     uint64_t tid, time_ns; /* CLOCK_REALTIME */

@@ -32,15 +32,38 @@ extern "C" {
 
 typedef struct lk_heap lk_heap;
 typedef struct lk_object lk_object;
+struct lk_class;
 
-/* What the objects of one kind have in common. */
+struct lk_bytes {
+    const void *at;
+    size_t size;
+};
+
+/* Hears of an entry that a state refers to, and of its class.  Other than 0: stop with that. */
+typedef int lk_ref_fn(void *arg, const char *tree, struct lk_bytes key,
+                      const struct lk_class *class_);
+
+/* What the objects of one kind have in common.  save, merge and refs are for objects that are
+ * entries of trees (latchkey/db.h); NULL where there is nothing to say.  States that are given as
+ * const are shared with other threads. */
 struct lk_class {
     const char *name;
     /* Build the state of *o.  0: *state (not NULL) and its size.  Anything else: it failed.
-     * `arg` is what was given to lk_object_use(). */
+     * `arg` is what was given to lk_object_use(); of an entry, a struct lk_entry. */
     int (*load)(lk_object *o, void *arg, void **state, size_t *bytes);
     /* Nobody can see this state any more.  Called by any thread, without locks. */
     void (*free)(void *state);
+    /* Write the entry's value, from which load makes the same state again, into the `room` bytes at
+     * `at`; *size = how long it is.  Returns 0, ENOBUFS (it is longer than `room`; *size is set),
+     * or anything else: the commit fails with that. */
+    int (*save)(const void *state, void *at, size_t room, size_t *size);
+    /* Two transactions changed one entry: make `mine`, which is private, what both together come
+     * to. old, theirs: the state before both, and what the other committed; NULL = no entry.
+     * Returns 0, or anything else: the commit is refused (LK_ECHANGED). */
+    int (*merge)(const void *old, const void *theirs, void *mine);
+    /* Call fn(arg, ...) for each entry that the state refers to, until it returns other than 0.
+     * Returns what it returned last. */
+    int (*refs)(const void *state, lk_ref_fn *fn, void *arg);
 };
 
 /* An object, in its owner's memory.  All zero bytes but for class_ are a ghost. */

@@ -50,6 +50,8 @@ struct lk_writing {
 
 /* Sees a record where it lies; the bytes last until it returns.  Its result is load()'s. */
 typedef int lk_store_take(void *arg, const void *bytes, size_t size);
+/* The same for the i-th of several records. */
+typedef int lk_store_take_nth(void *arg, size_t i, const void *bytes, size_t size);
 /* Makes the changes of a write.  Anything but 0: nothing is changed, and write() returns it. */
 typedef int lk_store_body(void *arg, struct lk_writing *w);
 
@@ -68,6 +70,10 @@ struct lk_store_ops {
     int (*changes)(void *store, uint64_t seen, const struct timespec *deadline, uint64_t *tid);
     /* In a write: *first = the first of n numbers that no record ever had. */
     int (*oids)(struct lk_writing *w, uint64_t n, uint64_t *first);
+    /* Load n records at once, in any order; those that are not there are left out.  NULL: the store
+     * gains nothing by it, load() is as good. */
+    int (*load_many)(void *store, void *snap, const uint64_t *oid, size_t n,
+                     lk_store_take_nth *take, void *arg);
 };
 
 /* Numbers below this one are never given by oids(). */

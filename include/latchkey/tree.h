@@ -31,11 +31,6 @@ typedef struct lk_view lk_view;
 typedef struct lk_txn lk_txn;
 typedef struct lk_tree lk_tree;
 
-struct lk_bytes {
-    const void *at;
-    size_t size;
-};
-
 #define LK_KEY_MAX 32767u        /* bytes of a key */
 #define LK_VALUE_MAX 0x10000000u /* bytes of a value */
 
@@ -128,6 +123,11 @@ LK_API LK_MUST_USE int lk_cursor_begin(lk_cursor *c, lk_tree *t, const struct lk
 LK_API LK_MUST_USE int lk_cursor_next(lk_cursor *c, struct lk_bytes *key, struct lk_bytes *value);
 LK_API LK_MUST_USE int lk_cursor_park(lk_cursor *c);
 LK_API void lk_cursor_end(lk_cursor *c);
+
+/* Load the nodes that the entries of a range lie in, level by level: a server is asked once for all
+ * missing nodes of a level, not once for each.  A hint: what the cache's limit does not leave room
+ * for is not loaded, or not for long.  *nodes (may be NULL) = how many were loaded. */
+LK_API LK_MUST_USE int lk_tree_prefetch(lk_tree *t, const struct lk_range *range, uint64_t *nodes);
 
 /* Every invariant: order, bounds, levels, sums, fill.  Returns 0 or LK_ECORRUPT. */
 LK_API LK_MUST_USE int lk_tree_check(lk_tree *t);

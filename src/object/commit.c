@@ -146,6 +146,9 @@ static int resolve(void *arg, struct lk_bytes key, const struct lk_bytes *old,
 {
     struct resolving *r = arg;
     const struct lk_db_options *o = &r->c->db->options;
+    int rc = theirs != NULL ? lki_private_merge(r->c->txn, r->t, key, old, mine, out) : ENOENT;
+    if (rc == 0 || rc == ENOMEM)
+        return rc;
     if (o->resolve != NULL && o->resolve(o->resolve_arg, key, old, mine, theirs, out) == 0)
         return 0;
     return refuse(r->c, r->t, key);
@@ -332,7 +335,8 @@ int lk_txn_commit(lk_txn *x, uint64_t *tid)
     int rc = lk_section_begin();
     if (rc != 0)
         return rc;
-    if (!nothing_changed(x))
+    rc = lki_privates_save(x);
+    if (rc == 0 && !nothing_changed(x))
         rc = x->db->store.ops->write(x->db->store.at, body, &c, &made);
     for (size_t i = 0; i < c.n_stored && rc == 0; i++)
         lki_ref_stored(c.stored[i]);

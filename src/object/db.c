@@ -162,6 +162,7 @@ void lk_db_close(lk_db *db)
     if (db == NULL)
         return;
     lk_view_end(db->newest);
+    lki_entries_destroy(db);
     lki_nodes_destroy(&db->nodes);
     if (db->owns_store)
         lk_store_close(&db->store);
@@ -289,6 +290,7 @@ void lk_view_end(lk_view *v)
     lk_mutex_unlock(&db->mu);
     if (!last)
         return;
+    lki_entries_let_go(v);
     while (v->trees != NULL) {
         lk_tree *t = v->trees;
         v->trees = t->next;

@@ -4,11 +4,23 @@
 
 #include "object/tree.h"
 
+struct lki_entry; /* an entry that is an object */
+struct lki_kind;
+
+/* The entries that are objects of some view. */
+struct lki_entries {
+    lk_mutex mu; /* table, counts, kinds; inside it only nodes.mu */
+    struct lki_entry **bucket;
+    size_t buckets, n;
+    struct lki_kind *kinds;
+};
+
 struct lk_db {
     lk_store store;
     bool owns_store;
     struct lk_db_options options;
     struct lki_nodes nodes;
+    struct lki_entries entries;
     lk_mutex mu; /* newest, and its count of users; outside nodes.mu */
     lk_view *newest;
 };
@@ -40,8 +52,10 @@ struct lk_view {
     void *snap;
     struct lki_state state;
     uint32_t users; /* under db->mu */
-    lk_mutex mu;    /* trees */
+    lk_mutex mu;    /* trees, held */
     lk_tree *names, *trees;
+    struct lki_entry **held; /* a table of the objects that were asked for */
+    size_t held_n, held_room;
 };
 
 struct savepoint {
@@ -73,6 +87,7 @@ struct lk_txn {
     struct savepoint *savepoints;
     unsigned marks;
     struct required *required;
+    struct lki_private **privates; /* a table of states to be saved; NULL = none */
     char note[LKI_NOTE_MAX + 1];
     /* The conflict that a commit was refused for. */
     lk_tree *conflict_tree;
@@ -92,6 +107,18 @@ int lki_open_named(lk_tree *names, const struct lki_source *source, const char *
                    lk_tree **out);
 
 struct lki_source lki_view_source(lk_view *v);
+
+/* A view, a database ends: its objects go. */
+void lki_entries_let_go(lk_view *v);
+void lki_entries_destroy(lk_db *db);
+
+/* Save the private states that are there; free them all (nothing is saved), `whole`: for good. */
+int lki_privates_save(lk_txn *x);
+void lki_privates_drop(lk_txn *x, bool whole);
+/* Ask the class about a key that another transaction changed too: 0 and *out, the transaction's
+ * until it ends; ENOENT: it has no such object, or the class has nothing to say. */
+int lki_private_merge(lk_txn *x, lk_tree *t, struct lk_bytes key, const struct lk_bytes *old,
+                      const struct lk_bytes *theirs, struct lk_bytes *out);
 
 /* fn for each name of one or both views, in order, with their trees; a missing one is empty. */
 typedef int lki_both_fn(void *arg, const char *name, lk_tree *before, lk_tree *after);

@@ -20,7 +20,7 @@ enum { FIRST_BUCKETS = 1024 };
 static int load_node(lk_object *o, void *arg, void **state, size_t *bytes);
 static void free_node(void *state);
 
-static const struct lk_class node_class = {"node", load_node, free_node};
+static const struct lk_class node_class = {.name = "node", .load = load_node, .free = free_node};
 
 int lki_nodes_init(struct lki_nodes *nodes, const struct lk_heap_options *limit)
 {
@@ -233,17 +233,9 @@ static int take(void *arg, const void *bytes, size_t size)
     return lki_node_parse(bytes, size, t->oid, &t->node);
 }
 
-static int load_node(lk_object *o, void *arg, void **state, size_t *bytes)
+/* Let a node that was read have its children, ghosts where they are not there. */
+static int connect_children(const struct lki_source *from, struct lki_node *n)
 {
-    struct lki_ref *ref = (struct lki_ref *)(void *)o;
-    const struct lki_source *from = arg;
-    struct taken t = {ref->oid, NULL};
-    int rc = from->store->ops->load(from->store->at, from->snap, ref->oid, take, &t);
-    if (rc == ENOENT)
-        return lki_fail(LK_ECORRUPT, "node %llx is missing", (unsigned long long)ref->oid);
-    if (rc != 0)
-        return rc;
-    struct lki_node *n = t.node;
     n->nodes = from->nodes;
     bool whole = true;
     if (n->child != NULL) {
@@ -258,9 +250,58 @@ static int load_node(lk_object *o, void *arg, void **state, size_t *bytes)
         free_node(n);
         return ENOMEM;
     }
-    *state = n;
-    *bytes = bytes_of(n);
     return 0;
+}
+
+static int missing(const struct lki_ref *ref)
+{
+    return lki_fail(LK_ECORRUPT, "node %llx is missing", (unsigned long long)ref->oid);
+}
+
+static int load_node(lk_object *o, void *arg, void **state, size_t *bytes)
+{
+    struct lki_ref *ref = (struct lki_ref *)(void *)o;
+    const struct lki_source *from = arg;
+    struct taken t = {ref->oid, NULL};
+    int rc = from->store->ops->load(from->store->at, from->snap, ref->oid, take, &t);
+    if (rc == 0)
+        rc = connect_children(from, t.node);
+    if (rc != 0)
+        return rc == ENOENT ? missing(ref) : rc;
+    *state = t.node;
+    *bytes = bytes_of(t.node);
+    return 0;
+}
+
+struct many {
+    const struct lki_source *from;
+    struct lki_ref *const *refs;
+};
+
+static int take_nth(void *arg, size_t i, const void *bytes, size_t size)
+{
+    const struct many *m = arg;
+    struct lki_ref *ref = m->refs[i];
+    struct lki_node *n;
+    int rc = lki_node_parse(bytes, size, ref->oid, &n);
+    if (rc == 0)
+        rc = connect_children(m->from, n);
+    if (rc == 0 && lk_object_adopt(m->from->nodes->heap, &ref->object, n, bytes_of(n)) != 0)
+        free_node(n); /* another has loaded it meanwhile */
+    return rc;
+}
+
+int lki_ref_load_many(const struct lki_source *from, struct lki_ref *const *refs, size_t n)
+{
+    uint64_t *oid = malloc(n * sizeof *oid + 1);
+    struct many m = {from, refs};
+    if (oid == NULL)
+        return ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        oid[i] = refs[i]->oid;
+    int rc = from->store->ops->load_many(from->store->at, from->snap, oid, n, take_nth, &m);
+    free(oid);
+    return rc;
 }
 
 int lki_wrong_level(const struct lki_ref *ref, const struct lki_node *n, int level)

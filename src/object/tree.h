@@ -49,6 +49,9 @@ void lki_ref_drop(struct lki_ref *ref); /* NULL is none */
 void lki_ref_keep_all(struct lki_nodes *nodes, struct lki_ref *const *refs, uint32_t n);
 /* It is stored: the heap's from now on. */
 void lki_ref_stored(struct lki_ref *ref);
+/* Load stored nodes in one call of the store, which must have load_many(); what is missing stays a
+ * ghost. */
+int lki_ref_load_many(const struct lki_source *from, struct lki_ref *const *refs, size_t n);
 uint64_t lki_edit_new(struct lki_nodes *nodes);
 
 /* Numbers that a transaction has replaced. */

@@ -90,6 +90,9 @@ static void free_savepoint(struct savepoint *s)
 int lk_txn_savepoint(lk_txn *x, unsigned *mark)
 {
     size_t n = 0;
+    int rc = lki_privates_save(x);
+    if (rc != 0)
+        return rc;
     for (lk_tree *t = x->trees; t != NULL; t = t->next)
         n++;
     struct savepoint *s = calloc(1, sizeof *s);
@@ -145,6 +148,7 @@ int lk_txn_rollback(lk_txn *x, unsigned mark)
                        ? &s->tree[i]
                        : &(struct saved_tree){.root = t->base_root, .entries = t->base_entries});
     }
+    lki_privates_drop(x, false);
     new_edit(x);
     return 0;
 }
@@ -186,6 +190,7 @@ void lk_txn_abort(lk_txn *x)
         x->required = r->next;
         free(r);
     }
+    lki_privates_drop(x, true);
     while (x->trees != NULL) {
         lk_tree *t = x->trees;
         x->trees = t->next;

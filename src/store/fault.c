@@ -83,6 +83,31 @@ static int fault_load(void *store, void *snap, uint64_t oid, lk_store_take *take
     return rc != 0 ? rc : f->inner.ops->load(f->inner.at, snap, oid, take, arg);
 }
 
+struct nth {
+    size_t at;
+    lk_store_take_nth *take;
+    void *arg;
+};
+
+static int take_one(void *arg, const void *bytes, size_t size)
+{
+    struct nth *n = arg;
+    return n->take(n->arg, n->at, bytes, size);
+}
+
+/* One call; a store that has no such function is asked for one after the other. */
+static int fault_load_many(void *store, void *snap, const uint64_t *oid, size_t n,
+                           lk_store_take_nth *take, void *arg)
+{
+    struct fault *f = store;
+    int rc = step(f);
+    if (rc != 0 || f->inner.ops->load_many != NULL)
+        return rc != 0 ? rc : f->inner.ops->load_many(f->inner.at, snap, oid, n, take, arg);
+    for (size_t i = 0; i < n && (rc == 0 || rc == ENOENT); i++)
+        rc = f->inner.ops->load(f->inner.at, snap, oid[i], take_one, &(struct nth){i, take, arg});
+    return rc == ENOENT ? 0 : rc;
+}
+
 static int fault_put(struct lk_writing *public, uint64_t oid, const void *bytes, size_t size)
 {
     struct write *w = (struct write *)(void *)public;
@@ -125,5 +150,5 @@ static int fault_oids(struct lk_writing *public, uint64_t n, uint64_t *first)
 
 const struct lk_store_ops lki_store_fault = {
     "fault",    fault_open,  fault_close,   fault_snap, fault_unsnap,
-    fault_load, fault_write, fault_changes, fault_oids,
+    fault_load, fault_write, fault_changes, fault_oids, fault_load_many,
 };

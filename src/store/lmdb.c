@@ -448,7 +448,7 @@ static int lmdb_changes(void *store, uint64_t seen, const struct timespec *deadl
 
 const struct lk_store_ops lki_store_lmdb = {
     "lmdb",    lmdb_open,  lmdb_close,   lmdb_snap, lmdb_unsnap,
-    lmdb_load, lmdb_write, lmdb_changes, lmdb_oids,
+    lmdb_load, lmdb_write, lmdb_changes, lmdb_oids, NULL,
 };
 
 #else

@@ -324,5 +324,6 @@ static int mem_oids(struct lk_writing *w, uint64_t n, uint64_t *first)
 }
 
 const struct lk_store_ops lki_store_mem = {
-    "mem", mem_open, mem_close, mem_snap, mem_unsnap, mem_load, mem_write, mem_changes, mem_oids,
+    "mem",    mem_open,  mem_close,   mem_snap, mem_unsnap,
+    mem_load, mem_write, mem_changes, mem_oids, NULL,
 };

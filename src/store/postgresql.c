@@ -280,6 +280,16 @@ static int load_from(struct link *l, uint64_t tid, uint64_t oid, PGresult **r)
     return rc;
 }
 
+/* Lock the readers' connection, for a snapshot that was made on it.  It is locked behind it. */
+static int begin_reading(struct server *s, const struct snap *n)
+{
+    lk_mutex_lock(&s->read.mu);
+    int rc = connect_link(s, &s->read);
+    if (rc == 0 && n->generation != s->read.generation)
+        rc = lki_fail(ESTALE, "the connection that the snapshot was made on is lost");
+    return rc;
+}
+
 static int pg_load(void *store, void *snap, uint64_t oid, lk_store_take *take, void *arg)
 {
     struct server *s = store;
@@ -289,10 +299,7 @@ static int pg_load(void *store, void *snap, uint64_t oid, lk_store_take *take, v
     if (n->writing) { /* the write's own thread, which has its lock */
         rc = load_from(&s->write, n->tid, oid, &r);
     } else {
-        lk_mutex_lock(&s->read.mu);
-        rc = connect_link(s, &s->read);
-        if (rc == 0 && n->generation != s->read.generation)
-            rc = lki_fail(ESTALE, "the connection that the snapshot was made on is lost");
+        rc = begin_reading(s, n);
         if (rc == 0)
             rc = load_from(&s->read, n->tid, oid, &r);
         lk_mutex_unlock(&s->read.mu);
@@ -301,6 +308,74 @@ static int pg_load(void *store, void *snap, uint64_t oid, lk_store_take *take, v
         return rc;
     rc = take(arg, p_PQgetvalue(r, 0, 0), (size_t)p_PQgetlength(r, 0, 0));
     p_PQclear(r);
+    return rc;
+}
+
+/* A query for many records: their numbers as the text of an array. */
+static int query_many(struct link *l, const uint64_t *oid, size_t n, uint64_t tid, PGresult **r)
+{
+    static const char sql[] =
+        "SELECT DISTINCT ON (oid) oid, bytes FROM lk_record WHERE oid = ANY($1::bigint[]) AND"
+        " tid <= $2::bigint ORDER BY oid, tid DESC";
+    enum { DIGITS = 21 };
+    char *list = malloc((n + 1) * DIGITS + 1), newest[24];
+    const char *values[2] = {list, newest};
+    size_t at = 0;
+    if (list == NULL)
+        return ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        at += (size_t)snprintf(list + at, DIGITS + 1, "%c%" PRId64, i == 0 ? '{' : ',',
+                               (int64_t)oid[i]);
+    memcpy(list + at, "}", 2);
+    (void)snprintf(newest, sizeof newest, "%" PRId64, (int64_t)tid);
+    *r = p_PQexecParams(l->c, sql, 2, NULL, values, NULL, NULL, 1);
+    free(list);
+    if (p_PQresultStatus(*r) == PGRES_TUPLES_OK)
+        return 0;
+    int rc = failed(l, sql);
+    p_PQclear(*r);
+    return rc;
+}
+
+static int give_rows(PGresult *r, const uint64_t *oid, size_t n, size_t first,
+                     lk_store_take_nth *take, void *arg)
+{
+    int rc = 0;
+    for (int row = 0; row < p_PQntuples(r) && rc == 0; row++) {
+        uint64_t stored;
+        size_t i = 0;
+        memcpy(&stored, p_PQgetvalue(r, row, 0), sizeof stored);
+        while (i < n && oid[i] != __builtin_bswap64(stored))
+            i++;
+        if (i < n && !p_PQgetisnull(r, row, 1))
+            rc = take(arg, first + i, p_PQgetvalue(r, row, 1), (size_t)p_PQgetlength(r, row, 1));
+    }
+    return rc;
+}
+
+enum { MANY = 256 }; /* records in one question */
+
+static int pg_load_many(void *store, void *snap, const uint64_t *oid, size_t n,
+                        lk_store_take_nth *take, void *arg)
+{
+    struct server *s = store;
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i += MANY) {
+        size_t some = n - i < MANY ? n - i : MANY;
+        struct snap *of = snap;
+        PGresult *r;
+        bool writing = of->writing; /* the write's own thread, which has its lock */
+        struct link *l = writing ? &s->write : &s->read;
+        rc = writing ? 0 : begin_reading(s, of);
+        if (rc == 0)
+            rc = query_many(l, oid + i, some, of->tid, &r);
+        if (!writing)
+            lk_mutex_unlock(&s->read.mu);
+        if (rc != 0)
+            return rc;
+        rc = give_rows(r, oid + i, some, i, take, arg);
+        p_PQclear(r);
+    }
     return rc;
 }
 
@@ -437,7 +512,8 @@ static int pg_changes(void *store, uint64_t seen, const struct timespec *deadlin
 }
 
 const struct lk_store_ops lki_store_postgresql = {
-    "postgresql", pg_open, pg_close, pg_snap, pg_unsnap, pg_load, pg_write, pg_changes, pg_oids,
+    "postgresql", pg_open,  pg_close,   pg_snap, pg_unsnap,
+    pg_load,      pg_write, pg_changes, pg_oids, pg_load_many,
 };
 
 #else

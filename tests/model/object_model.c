@@ -88,7 +88,7 @@ static void release(void *state)
     free(state);
 }
 
-static const struct lk_class class = {"int", load, release};
+static const struct lk_class class = {.name = "int", .load = load, .free = release};
 static lk_object object = {.class_ = &class};
 
 static void *reader(void *arg)

@@ -226,7 +226,8 @@ static void free_thing(void *state)
     atomic_fetch_add(&freed, 1);
 }
 
-static const struct lk_class thing_class = {"thing", load_thing, free_thing};
+static const struct lk_class thing_class = {
+    .name = "thing", .load = load_thing, .free = free_thing};
 
 static void begin(struct thing *t, int n, const struct lk_heap_options *limit)
 {

@@ -125,6 +125,41 @@ static void check_snapshots(lk_store *s)
     s->ops->unsnap(s->at, after);
 }
 
+/* What load_many() gives for each of the records that are asked for. */
+struct several {
+    char text[4][64];
+};
+
+static int take_several(void *arg, size_t i, const void *bytes, size_t size)
+{
+    struct several *got = arg;
+    T_REQUIRE(i < 4 && got->text[i][0] == '\0');
+    return take_text(got->text[i], bytes, size);
+}
+
+static void check_many(lk_store *s)
+{
+    static const uint64_t oids[] = {31, 34, 30, 33};
+    struct several got = {.text = {""}};
+    uint64_t tid;
+    if (s->ops->load_many == NULL)
+        return;
+    write_steps(s, (struct step[]){{30, "a"}, {31, "b"}, {33, "c"}}, 3);
+    void *snap = snap_of(s, &tid);
+    write_steps(s, (struct step[]){{30, "later"}, {31, NULL}, {34, "new"}}, 3);
+    T_REQUIRE_RC(s->ops->load_many(s->at, snap, oids, 4, take_several, &got), 0);
+    T_REQUIRE_STR_EQ(got.text[0], "b");
+    T_REQUIRE_STR_EQ(got.text[1], "");
+    T_REQUIRE_STR_EQ(got.text[2], "a");
+    T_REQUIRE_STR_EQ(got.text[3], "c");
+    s->ops->unsnap(s->at, snap);
+}
+
+T_TEST(many_records_are_loaded_as_one_is)
+{
+    on_each(check_many);
+}
+
 T_TEST(a_snapshot_sees_one_state_whatever_is_written)
 {
     on_each(check_snapshots);

@@ -153,7 +153,7 @@ static int never_loaded(lk_object *o, void *arg, void **state, size_t *bytes)
     return EIO;
 }
 
-static const struct lk_class class = {"bench", never_loaded, free};
+static const struct lk_class class = {.name = "bench", .load = never_loaded, .free = free};
 
 struct reader {
     int cpu;

@@ -83,11 +83,15 @@ struct bench_peer {
 extern const struct bench_peer bench_peer_plain, bench_peer_latchkey, bench_peer_lmdb,
     bench_peer_redis, bench_peer_memcached, bench_peer_apcu;
 
-/* The least that storing under a lock in shared memory costs (bench_bare.c): a yardstick for
- * processes side by side, no peer of the contests. */
-extern const struct bench_peer bench_peer_bare;
-/* From now on each of its sets does so much work of its own besides. */
+/* Yardsticks for processes side by side, no peers of the contests: the least that storing under a
+ * lock in shared memory costs, in place (bench_bare.c), and through an index to an entry that
+ * replaces the old one (bench_index.c). */
+extern const struct bench_peer bench_peer_bare, bench_peer_index;
+/* From now on each of their sets does so much work of its own besides. */
 void bench_bare_work(double ns);
+void bench_bare_own_work(void);
+/* Memory that children of fork share; NULL if there is none.  munmap(). */
+void *bench_shared_bytes(size_t bytes);
 /* How long a cache line takes from the first CPU to the second; NAN if there is but one. */
 double bench_line_ns(void);
 

@@ -19,7 +19,7 @@ enum { LINE = 64, PASSES = 100000 };
 
 /* ---- a line from one CPU to the other ------------------------------------------------------ */
 
-static void *shared_bytes(size_t bytes)
+void *bench_shared_bytes(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? NULL : p;
@@ -39,7 +39,7 @@ double bench_line_ns(void)
 {
     if (bench_cpus() < 2)
         return NAN;
-    _Atomic unsigned *turn = shared_bytes(LINE);
+    _Atomic unsigned *turn = bench_shared_bytes(LINE);
     if (turn == NULL)
         return NAN;
     pid_t pid = cli_fork();
@@ -72,6 +72,11 @@ void bench_bare_work(double ns)
     rounds = ns > 0 ? (unsigned)(ns / lock_run_round_ns() + 0.5) : 0;
 }
 
+void bench_bare_own_work(void)
+{
+    lock_work(rounds);
+}
+
 struct bare {
     size_t stride, bytes;
     char *entries; /* each a line with the lock word, then the value */
@@ -93,7 +98,7 @@ static int bare_open(struct bench_peer *p, const struct bench_load *load)
         return bench_peer_failed(p, "no memory");
     b->stride = LINE + (load->value_size + LINE - 1) / LINE * LINE;
     b->bytes = load->entries * b->stride;
-    b->entries = shared_bytes(b->bytes);
+    b->entries = bench_shared_bytes(b->bytes);
     p->state = b;
     if (b->entries == NULL) {
         bare_close(p);
@@ -124,7 +129,7 @@ static size_t bare_set(struct bench_peer *p, const struct bench_load *load, size
         char *entry = entry_lock(b, load, first + i);
         memcpy(entry + LINE, load->value, load->value_size);
         entry_unlock(entry);
-        lock_work(rounds);
+        bench_bare_own_work();
     }
     return n;
 }

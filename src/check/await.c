@@ -146,7 +146,7 @@ bool await_in_vain(uint32_t tid, const struct access *a, uint64_t key)
     uint64_t met[LAP], value = newest_value(a->addr, a->size), result;
     if (newest_is_elsewhere(tid, a->addr, a->size))
         return true;
-    if (a->op >= OP_WAIT_MASKED) {
+    if (!op_is_asked(a->op)) {
         struct event e = {
             .op = a->op, .operand = a->operand, .expected = a->expected, .size = a->size};
         return op_outcome(&e, value, &result) == OUT_WAIT;
@@ -169,7 +169,7 @@ bool await_would_wait(evid r, uint64_t value)
 {
     const struct event *first = graph_ev(&lkc->g, r), *e = first;
     uint64_t result;
-    if (e->op >= OP_WAIT_MASKED)
+    if (!op_is_asked(e->op))
         return op_outcome(e, value, &result) == OUT_WAIT;
     const struct fact *f = fact_of(event_key(e), value);
     for (uint32_t p = ev_pos(r) + 1; f != NULL && p-- > 0; e--) {

@@ -67,10 +67,13 @@ static void stop_at_bounds(void)
     bool more = lkc->nwork > 0 || o->random_only;
     if (o->max_executions != 0 && lkc->runs >= o->max_executions && more)
         lkc->stop = lkc->bounded = true;
-    if (lkc->runs % 64 == 0 && o->max_ns != 0 && lkc_now_ns() - lkc->begun_ns >= o->max_ns)
+}
+
+bool count_must_stop(void)
+{
+    if (stop_asked())
         lkc->stop = lkc->bounded = true;
-    if (report_interrupted())
-        lkc->stop = lkc->bounded = true;
+    return lkc->stop;
 }
 
 static void count_preempted(void)
@@ -81,7 +84,7 @@ static void count_preempted(void)
 
 void count_run(void)
 {
-    if (lkc->end == RUN_UPGRADE)
+    if (lkc->end == RUN_UPGRADE || lkc->end == RUN_STOPPED)
         return;
     judge();
     lkc->runs++;
@@ -100,7 +103,7 @@ void count_run(void)
 
 void count_walk(void)
 {
-    if (lkc->end == RUN_UPGRADE)
+    if (lkc->end == RUN_UPGRADE || lkc->end == RUN_STOPPED)
         return;
     judge();
     lkc->walked++;
@@ -184,10 +187,12 @@ int lk_check_run(void *(*fn)(void *), void *arg, const struct lk_check_options *
     struct lk_check_report unused;
     begin(fn, arg, opt);
     report_catch_signals(true);
+    stop_begin(lkc->opt.max_ns);
     program_remember();
     program_begin_search();
     explore_all();
     program_forget();
+    stop_end();
     report_catch_signals(false);
     fill(rep != NULL ? rep : &unused);
     if (lkc->failures != NULL)

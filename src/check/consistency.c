@@ -244,7 +244,7 @@ bool consistent_rc11(struct graph *g)
     uint32_t *rest = scratch->queue, n = p.nsc;
     for (uint32_t i = 0; i < n; i++)
         rest[i] = i;
-    for (bool shrunk = true; shrunk && n > 0;) {
+    for (bool shrunk = true; shrunk && n > 0 && !stop_asked();) {
         shrunk = false;
         for (uint32_t i = 0; i < n; i++) {
             bool preceded = false;

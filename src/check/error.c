@@ -140,8 +140,7 @@ static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 #define FATALS (sizeof fatal / sizeof fatal[0])
 
 struct signals {
-    struct sigaction old[FATALS], old_int;
-    volatile sig_atomic_t interrupted;
+    struct sigaction old[FATALS];
     void *stack;
 };
 static struct signals *sig;
@@ -160,17 +159,6 @@ static void on_fatal(int number, siginfo_t *info, void *context)
     error_stop(LK_CHECK_CRASH, 0, "%s at address %p", strsignal(number), info->si_addr);
 }
 
-static void on_interrupt(int number)
-{
-    (void)number;
-    sig->interrupted = 1;
-}
-
-bool report_interrupted(void)
-{
-    return sig != NULL && sig->interrupted;
-}
-
 void report_catch_signals(bool on)
 {
     if (sig == NULL) {
@@ -184,6 +172,4 @@ void report_catch_signals(bool on)
     for (size_t i = 0; i < FATALS; i++)
         (void)(on ? sigaction(fatal[i], &act, &sig->old[i])
                   : sigaction(fatal[i], &sig->old[i], NULL));
-    struct sigaction stop = {.sa_handler = on_interrupt};
-    (void)(on ? sigaction(SIGINT, &stop, &sig->old_int) : sigaction(SIGINT, &sig->old_int, NULL));
 }

@@ -151,6 +151,7 @@ static evid enter_queue(evid r)
     e->ok_order = e->fail_order = e->order = MO_AR;
     e->pc = e[-1].pc;
     e->flags = EF_SILENT | (e[-1].flags & EF_NAP);
+    e->lap = e[-1].lap;
     e->rf = newest(l);
     graph_add_read(g, queue, q);
     return q;
@@ -282,6 +283,8 @@ static struct event *recorded(unsigned kind)
     struct gthread *t = &lkc->g.t[f->tid];
     f->quiet = 0;
     if (f->pos >= t->len) {
+        if (stop_asked())
+            stop_run();
         run_turn(f->tid);
         if (t->len >= lkc->opt.max_events && kind != EK_END) {
             lkc->bounded = true;
@@ -373,7 +376,7 @@ uint64_t explore_read(const struct access *a)
         if (t->stuck == STUCK_SPIN)
             run_stuck(STUCK_SPIN, t->stuck_at);
         uint64_t state = 0;
-        if (a->op < OP_WAIT_MASKED) {
+        if (op_is_asked(a->op)) {
             state = run_state_hash(f);
             cut_spin(a, state);
         }

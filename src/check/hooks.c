@@ -10,6 +10,8 @@ struct fiber *hook_enter(void)
     struct fiber *f = self();
     if (f == NULL)
         return NULL;
+    if (f->watched != 0)
+        plain_look_again(f);
     if (f->again && f->pending == 0) { /* replay what the call had done before it was put off */
         f->pos = f->op_pos;
         f->dying = false;

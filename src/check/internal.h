@@ -290,6 +290,11 @@ enum outcome { OUT_READ, OUT_WRITE, OUT_WAIT };
 enum outcome op_outcome(const struct event *e, uint64_t value, uint64_t *result);
 uint32_t op_ways(const struct event *e, uint64_t value);
 bool op_may_write(const struct event *e);
+/* One that may be asked in a loop until it says yes; the others ask themselves, or always do. */
+static inline bool op_is_asked(unsigned op)
+{
+    return op < OP_WAIT_MASKED || op == OP_TRYLOCK || op == OP_TRYSEM;
+}
 /* Push a branch; the newest write w of the working graph may be read by earlier reads: push
  * those. */
 void explore_push(struct snapshot *s);
@@ -353,7 +358,11 @@ struct fiber {
     uint32_t wait;       /* FS_WAIT_RF: the event; FS_JOIN: the thread */
     struct access await; /* FS_AWAIT: the read that has been put off, and its key */
     uint64_t await_key;
-    uint32_t lap;      /* effects so far: stores, creations, plain shared writes */
+    uint32_t lap;      /* effects so far: stores, creations, large plain writes */
+    uint64_t changed;  /* hash of what it has made of plain memory outside its stack */
+    uintptr_t watched; /* such memory that it is about to write, in words, as it was; 0 = none */
+    uint64_t before[3];
+    uint8_t nwatched;
     uint32_t deeds;    /* effects so far that other processes can see */
     uint32_t spared;   /* ... when it last could have died and did not */
     uint64_t quiet;    /* plain accesses since the last event */
@@ -444,6 +453,8 @@ void plain_written(uintptr_t addr, size_t size);
 void plain_written_to(uintptr_t addr, size_t size, uint64_t pc);
 /* Whether the running thread's plain write to a location is an event of the graph. */
 bool plain_is_event(uint32_t loc);
+/* What the thread's last plain write outside its stack has changed. */
+void plain_look_again(struct fiber *f);
 /* Whether two threads have met in the memory, in any run so far: only where processes may die. */
 bool plain_shared(uintptr_t addr, size_t size);
 void plain_use_shared(void);
@@ -496,11 +507,22 @@ void count_run(void);
 void count_walk(void);
 void count_progress(void);
 void count_reset(void);
+/* The search is to end: enough is known, or somebody asked. */
+bool count_must_stop(void);
+
+/* ---- the end from outside (stop.c) ----------------------------------------------------------- */
+
+void stop_begin(uint64_t max_ns);
+void stop_end(void);
+/* The time is up, or SIGINT came. */
+bool stop_asked(void);
+/* End the run in the middle: it counts for nothing. */
+_Noreturn void stop_run(void);
 
 /* ---- state ----------------------------------------------------------------------------------- */
 
 enum { MODE_FAST, MODE_STRICT, MODE_STACKS };
-enum run_end { RUN_COMPLETE, RUN_BLOCKED, RUN_ERROR, RUN_BOUND, RUN_HOP, RUN_UPGRADE };
+enum run_end { RUN_COMPLETE, RUN_BLOCKED, RUN_ERROR, RUN_BOUND, RUN_HOP, RUN_UPGRADE, RUN_STOPPED };
 
 struct checker {
     struct lk_check_options opt;

@@ -2,6 +2,7 @@
  * program's own main, tells what was found. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,6 +217,7 @@ int __wrap_main(int argc, char **argv)
         if (!set_option(&s, c, optarg))
             return usage("bad option or value");
     static char name[] = "program";
+    (void)signal(SIGINT, SIG_IGN); /* it ends the search, not what is said of it */
     int rc = lk_check_run(run_main, name, &s.opt, &rep);
     if (s.json)
         print_json(&rep, s.opt.model);

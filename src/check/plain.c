@@ -287,6 +287,8 @@ static void mind_loops(struct fiber *f)
 {
     if (++f->quiet % 100000 != 0)
         return;
+    if (stop_asked())
+        stop_run();
     if (f->quiet >= 10000000) {
         lkc->end = RUN_BOUND;
         lkc_leave();
@@ -325,13 +327,50 @@ void plain_read(uintptr_t addr, size_t size, uint64_t pc)
     access_granules(addr, size, false, pc);
 }
 
+/* ---- what a thread makes of plain memory ------------------------------------------------------
+ *
+ * A lap of a loop that leaves plain memory as it found it has had no effect there: nobody could
+ * look meanwhile without a race. */
+
+enum { WATCHED = 16 }; /* bytes; a larger write counts as an effect */
+
+static void watch(struct fiber *f, uintptr_t addr, size_t size)
+{
+    if (addr - f->stack_low < f->stack_high - f->stack_low)
+        return; /* its stack is looked at as a whole */
+    if (size > WATCHED) {
+        f->lap++;
+        return;
+    }
+    f->watched = addr & ~(uintptr_t)7;
+    f->nwatched = (uint8_t)(((addr + size - 1) >> 3) - (addr >> 3) + 1);
+    memcpy(f->before, (const void *)f->watched, f->nwatched * sizeof f->before[0]);
+}
+
+static uint64_t hash_word(uintptr_t addr, uint64_t value)
+{
+    uint64_t h = (addr * 0x9e3779b97f4a7c15u ^ value) * 0xff51afd7ed558ccdu;
+    return (h ^ h >> 32) * 0xc4ceb9fe1a85ec53u;
+}
+
+void plain_look_again(struct fiber *f)
+{
+    for (uint32_t i = 0; i < f->nwatched; i++) {
+        uintptr_t addr = f->watched + i * sizeof f->before[0];
+        uint64_t now = plain_load(addr, 8);
+        if (now != f->before[i])
+            f->changed ^= hash_word(addr, f->before[i]) ^ hash_word(addr, now);
+    }
+    f->watched = 0;
+}
+
 void plain_write(uintptr_t addr, size_t size, uint64_t pc)
 {
     struct fiber *f = self();
     if (size == 0)
         return;
     if (program_in_tls(f, addr)) {
-        f->lap++;
+        watch(f, addr, size);
         return;
     }
     mind_loops(f);
@@ -340,8 +379,7 @@ void plain_write(uintptr_t addr, size_t size, uint64_t pc)
         explore_may_die();
     heap_check(addr, size, pc);
     access_granules(addr, size, true, pc);
-    if (addr - f->stack_low >= f->stack_high - f->stack_low)
-        f->lap++;
+    watch(f, addr, size);
     f->pending = addr;
     f->pending_size = (uint32_t)size;
     f->pending_pc = pc;

@@ -7,9 +7,8 @@
 void report_forget(void);
 void report_fill(struct lk_check_report *rep);
 void report_progress(uint64_t now_ns);
-/* SIGSEGV and the like in the program become errors; SIGINT ends the search. */
+/* SIGSEGV and the like in the program become errors. */
 void report_catch_signals(bool on);
-bool report_interrupted(void);
 /* "file.c:12" of a return address, "" if unknown; lasts until report_forget(). */
 const char *report_place(uint64_t pc);
 /* Ask for many places at once. */

@@ -71,7 +71,8 @@ static inline uint64_t mix(uint64_t h, uint64_t k)
     return h ^ h >> 32;
 }
 
-/* The words of the trap frame that are the program's: all but the handler and the arguments. */
+/* The words of the trap frame that are the program's, all but the handler and the arguments; and
+ * what the thread has made of memory elsewhere. */
 uint64_t run_state_hash(const struct fiber *f)
 {
     const uint64_t *p = (const uint64_t *)(f->sp + 7 * sizeof *p);
@@ -86,7 +87,7 @@ uint64_t run_state_hash(const struct fiber *f)
     }
     for (; p < end; p++)
         a = mix(a ^ *p, k);
-    return mix(mix(mix(a ^ b, k) ^ c, k) ^ d, k);
+    return mix(mix(mix(a ^ b, k) ^ c, k) ^ d, k) ^ f->changed;
 }
 
 /* ---- who goes next
@@ -272,6 +273,8 @@ static void start(struct fiber *f)
     f->calls_top = f->calls;
     f->pos = 0;
     f->lap = 0;
+    f->changed = 0;
+    f->watched = 0;
     f->error = 0;
     f->deeds = f->spared = 0;
     f->process = 0;

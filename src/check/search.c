@@ -140,7 +140,7 @@ static void walk(void)
 static void walks(void)
 {
     lkc->walking = true;
-    for (uint64_t i = 0; !lkc->stop && !lkc->upgrade; i++) {
+    for (uint64_t i = 0; !count_must_stop() && !lkc->upgrade; i++) {
         if (!lkc->opt.random_only && i >= lkc->opt.walks)
             break;
         walk();
@@ -165,7 +165,9 @@ static void exhaust(void)
     root();
     run_once();
     count_run();
-    while (lkc->nwork > 0 && !lkc->stop && !lkc->upgrade) {
+    if (lkc->end == RUN_STOPPED)
+        (void)count_must_stop();
+    while (lkc->nwork > 0 && !count_must_stop() && !lkc->upgrade) {
         struct snapshot *s = lkc->work[--lkc->nwork];
         lkc->work_bytes -= snapshot_bytes(s);
         if (!settle(s)) {

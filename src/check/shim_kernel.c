@@ -175,7 +175,10 @@ static int futex_wait(struct fiber *f, const struct lk_check_watch *w, uint32_t 
         rc = sleep_on(f, w, n, timed);
     else
         rc = leave(f, w, in, LOC_NONE) ? 0 : EAGAIN;
-    f->deeds += rc == 0 && in != n; /* it has used up a wake */
+    if (rc == 0 && in != n) { /* it has used up a wake */
+        f->deeds++;
+        f->lap++;
+    }
     f->dying = false;
     return rc;
 }

@@ -68,12 +68,28 @@ static bool find_variable(uint64_t addr, char *text, size_t size)
     return false;
 }
 
+/* A location of the checker's own. */
+static void name_shadow(uintptr_t addr, char *text, size_t size)
+{
+    char of[128];
+    if (addr >= SHADOW * 4)
+        (void)snprintf(text, size, "sleepers(%s)",
+                       report_address((addr - SHADOW * 4) / 2, of, sizeof of));
+    else if (addr >= SHADOW * 2)
+        (void)snprintf(text, size, "wake(T%u.%u)", ev_tid((evid)((addr - SHADOW * 2) / 8)),
+                       ev_pos((evid)((addr - SHADOW * 2) / 8)));
+    else
+        (void)snprintf(text, size, "death(T%lu)", (unsigned long)(addr - SHADOW) / 8);
+}
+
 const char *report_address(uintptr_t addr, char *text, size_t size)
 {
     uint32_t tid;
-    if (find_variable(addr - report_base(), text, size))
+    if (addr >= SHADOW)
+        name_shadow(addr, text, size);
+    else if (find_variable(addr - report_base(), text, size))
         return text;
-    if (run_on_stack(addr, &tid))
+    else if (run_on_stack(addr, &tid))
         (void)snprintf(text, size, "stack of T%u, %#lx", tid, (unsigned long)addr & 0xffff);
     else if (!heap_name(addr, text, size))
         (void)snprintf(text, size, "%#lx", (unsigned long)addr);

@@ -64,5 +64,35 @@ if [ $? -eq 3 ] && grep -q '"complete": 1,.*"bounded": true.*"preempted": 2' out
 else
     failed=$((failed + 1)) && echo "FAIL --preemptions: $(cat out)"
 fi
+
+# An execution without end does not outlive its time, nor SIGINT: with effects, with plain accesses
+# only, and with none at all.
+echo '#include <stdatomic.h>
+atomic_int x; int main(void) { for (;;) x++; }' > effects.c
+echo 'int x; int main(void) { for (;;) *(volatile int *)&x = x; }' > plain.c
+echo 'int main(void) { for (;;) __asm__ volatile(""); }' > nothing.c
+# bounded NAME: judge what the run left in $code and out
+bounded() {
+    if [ $code -eq 3 ] && grep -q '"bounded": true' out; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1)) && echo "FAIL $1: result $code, $(cat out)"
+    fi
+}
+for program in effects plain nothing; do
+    timeout -s KILL 60 "$lk" check --quiet --json --time 0.2 $program.c > out
+    code=$?
+    bounded "--time, $program.c"
+done
+# The signal may come before the search has begun: lk is told until it ends.
+"$lk" check --quiet --json effects.c > out &
+pid=$!
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    sleep 1
+    kill -INT $pid 2> /dev/null || break
+done
+wait $pid
+code=$?
+bounded SIGINT
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -2,6 +2,7 @@
  * run it; the program then explores itself and prints what it found. */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -108,7 +109,7 @@ static bool find_library(struct check *c)
 /* Run a program and wait; its exit code, 127 if it could not run, 128 + signal. */
 static int run(char **argv)
 {
-    pid_t pid = fork();
+    pid_t pid = cli_fork();
     if (pid == 0) {
         (void)execvp(argv[0], argv);
         (void)fprintf(stderr, "lk check: %s: %s\n", argv[0], strerror(errno));
@@ -116,7 +117,8 @@ static int run(char **argv)
     }
     int status = 0;
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
+        if (cli_stop)
+            (void)kill(pid, SIGINT); /* a terminal has told it too; others may not have */
     if (pid < 0)
         return 127;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -212,10 +214,11 @@ static int build_and_run(struct check *c)
     char program[96];
     (void)snprintf(program, sizeof program, "%s/program", c->dir);
     char *target = c->save != NULL ? (char *)(uintptr_t)c->save : program;
+    cli_catch_stop(); /* the program hears of it too, and ends with what it has */
     for (int i = 0; i < c->n_files; i++)
-        if (!compile(c, i))
+        if (cli_stop || !compile(c, i))
             return CLI_USAGE;
-    if (!link_program(c, target))
+    if (cli_stop || !link_program(c, target))
         return CLI_USAGE;
     char full[PATH_MAX];
     if (realpath(target, full) == NULL)
@@ -231,7 +234,6 @@ static int build_and_run(struct check *c)
     (void)snprintf(number, sizeof number, "--replay-execution=%lu", (unsigned long)c->replay);
     if (c->replay != 0)
         argv[n + (size_t)c->n_pass] = number;
-    cli_catch_stop(); /* the program hears of it too, and ends with what it has */
     int code = run(argv);
     if (code >= 128)
         return cli_fail(CLI_USAGE, "the checker ended with signal %d; please report this",

@@ -9,6 +9,8 @@
  * timed; one that took long brings the leases back for at least LEASED_AGAIN misses, and when
  * misses are LONG_NS apart, nobody knows how long the last took, and the next takes a lease.
  *
+ * What is cheaper to compute than to store is not stored at its first miss: admit.c.
+ *
  * Trouble of the cache never becomes trouble of the function: it is computed, and counted. */
 #include "shared.h"
 
@@ -16,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHEAP_NS = 1000, SHORT_NS = 20000, LONG_NS = 10000000, LEASED_AGAIN = 64, TIMED = 16 };
+enum { SHORT_NS = 20000, LONG_NS = 10000000, LEASED_AGAIN = 64, TIMED = 16 };
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
@@ -116,7 +118,7 @@ static void timing_end(struct shared *f, const struct timing *t)
     uint64_t now = coarse_ns();
     uint64_t taken = t->exact ? lkp_mono_ns() - t->begun : 0;
     if (t->exact)
-        f->cheap = taken < CHEAP_NS;
+        lkp_admit_computed(&f->admission, taken);
     if (taken > SHORT_NS)
         f->leased = LEASED_AGAIN;
     else if (f->leased > 0)
@@ -124,52 +126,6 @@ static void timing_end(struct shared *f, const struct timing *t)
     if (!t->exact && now - f->missed_ns > LONG_NS)
         f->leased = 1; /* who knows: the next one is leased, and timed */
     f->missed_ns = now;
-}
-
-/* ---- what is worth storing ------------------------------------------------------------------- */
-
-/* Storing costs more than a computation of less than CHEAP_NS, and makes room by evicting.  So once
- * this process has stored the whole cache TURNED_OVER times, a cheap result is stored when its key
- * is missed for the second time: `door` remembers the keys missed lately. */
-enum { TURNED_OVER = 8 };
-
-static uint64_t key_hash(const struct lkp_bytes *key)
-{
-    uint64_t hash = key->size;
-    size_t at = 0;
-    for (; at + 8 <= key->size; at += 8) {
-        uint64_t word;
-        memcpy(&word, key->bytes + at, 8);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-        hash ^= hash >> 29;
-    }
-    for (; at < key->size; at++)
-        hash = (hash ^ (unsigned char)key->bytes[at]) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 32;
-}
-
-static bool make_door(struct shared *f)
-{
-    uint32_t size = 16;
-    while (size < f->max_size * 2u && size < 1u << 24)
-        size *= 2;
-    f->door = PyMem_Calloc(size, sizeof *f->door);
-    f->door_mask = size - 1;
-    return f->door != NULL;
-}
-
-static bool worth_storing(struct shared *f, const struct lkp_bytes *key)
-{
-    if (!f->cheap || f->always_lease || f->lease_ns == 0 ||
-        f->stored < (uint64_t)f->max_size * TURNED_OVER || (f->door == NULL && !make_door(f)))
-        return true;
-    uint64_t hash = key_hash(key);
-    uint32_t *place = &f->door[hash & f->door_mask];
-    uint32_t print = (uint32_t)(hash >> 32) | 1;
-    if (*place == print)
-        return true;
-    *place = print;
-    return false;
 }
 
 /* ---- computing ------------------------------------------------------------------------------- */
@@ -189,8 +145,10 @@ int lkp_shared_keep(struct shared *f, const struct lkp_bytes *key, PyObject *val
                                     .value_size = w.size,
                                     .ttl_ns = f->ttl_ns,
                                     .lease = lease};
+        uint64_t begun = lkp_admit_begin(&f->admission);
         rc = f->cache->handle != NULL ? lkp_change(f->cache, &change) : EBADF;
-        f->stored += rc == 0;
+        if (rc == 0)
+            lkp_admit_stored(&f->admission, begun);
         if (rc == E2BIG)
             f->counts.oversize++;
         else if (rc != 0 && rc != ECANCELED && rc != LKP_RAISED)
@@ -219,6 +177,12 @@ static PyObject *call_function(struct shared *f, PyObject *const *args, size_t f
     }
     f->counts.misses++;
     return PyObject_Vectorcall(f->function, args, flagged, names);
+}
+
+static bool worth_storing(struct shared *f, const struct lkp_bytes *key)
+{
+    return f->always_lease || f->lease_ns == 0 ||
+           lkp_admit(&f->admission, f->max_size, key->bytes, key->size);
 }
 
 static PyObject *compute(struct shared *f, const struct lkp_bytes *key, struct lk_lease *lease,

@@ -2,6 +2,7 @@
 #ifndef LKP_SHARED_H
 #define LKP_SHARED_H
 
+#include "admit.h"
 #include "core.h"
 
 struct shared {
@@ -20,10 +21,7 @@ struct shared {
     uint32_t untimed;
     uint64_t missed_ns; /* the end of the last miss, by the coarse clock */
     bool warned;
-    bool cheap;      /* the last computation that was timed was */
-    uint64_t stored; /* results, by this process */
-    uint32_t *door;  /* of keys missed lately: part of their hash */
-    uint32_t door_mask;
+    struct lkp_admission admission;
     struct lkp_counts counts;
 };
 

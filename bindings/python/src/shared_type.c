@@ -57,7 +57,7 @@ static PyObject *cache_clear(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     struct shared *f = (struct shared *)self;
     f->counts = (struct lkp_counts){0};
-    f->stored = 0;
+    lkp_admit_forget(&f->admission);
     return lkp_cache_flush((PyObject *)f->cache, NULL);
 }
 
@@ -258,7 +258,7 @@ static void dealloc(PyObject *self)
     Py_CLEAR(f->cache);
     Py_CLEAR(f->dumps);
     Py_CLEAR(f->loads);
-    PyMem_Free(f->door);
+    lkp_admit_end(&f->admission);
     type->tp_free(self);
     Py_DECREF(type);
 }

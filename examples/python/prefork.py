@@ -94,7 +94,8 @@ def ask(port, number, answers):
         connection.request("GET", page)
         answers.append(connection.getresponse().read() == f"<h1>{page}</h1>".encode())
         connection.close()
-    except OSError:  # the worker that had this connection was killed: any client asks again
+    except (OSError, http.client.HTTPException):
+        # Its worker was killed, perhaps within the answer: any client asks again.
         answers.append(None)
 
 

@@ -5,7 +5,8 @@
  * as the skis.  So once this process has stored the whole cache TURNED_OVER times, a result that
  * takes less than CHEAP_NS is stored when its key has been missed so often that computing it has
  * cost as much as storing it does, which makes it at most twice as dear as the best choice with
- * hindsight.  Both are timed now and then, so the number follows how far the processors are apart.
+ * hindsight.  Both are timed now and then, so the number follows how far the processors are apart;
+ * a store counts twice, once for here and once for those who fetch what it changed.
  *
  * The door remembers keys missed lately, one to a place; a key that finds another there wears that
  * one's count down before it comes in, so of two that meet the more frequent stays.
@@ -18,7 +19,7 @@
 
 #include "admit.h"
 
-enum { CHEAP_NS = 1000, TURNED_OVER = 8, TIMED = 16, MISSES_MIN = 2, MISSES_MAX = 15 };
+enum { CHEAP_NS = 1000, TURNED_OVER = 8, TIMED = 16, MISSES_MIN = 2, MISSES_MAX = 63 };
 enum { DOOR_MIN = 16, DOOR_MAX = 1 << 24 };
 
 /* Towards the median, an eighth at a time: one long interruption moves it no further than a short
@@ -79,10 +80,10 @@ static bool make_door(struct lkp_admission *a, uint32_t max_size)
     return a->door != NULL;
 }
 
-/* How many misses of a key cost as much as to store its result. */
+/* How many misses of a key cost as much as to store its result, here and with the others. */
 static uint32_t misses_wanted(const struct lkp_admission *a)
 {
-    uint64_t misses = a->store_ns / a->compute_ns;
+    uint64_t misses = 2 * a->store_ns / a->compute_ns;
     return misses < MISSES_MIN ? MISSES_MIN : misses > MISSES_MAX ? MISSES_MAX : (uint32_t)misses;
 }
 
@@ -94,11 +95,11 @@ bool lkp_admit(struct lkp_admission *a, uint32_t max_size, const char *key, size
         return true;
     uint64_t hash = key_hash(key, size);
     uint32_t *place = &a->door[hash & a->door_mask];
-    uint32_t print = (uint32_t)(hash >> 36) << 4, misses = *place & 15;
+    uint32_t print = (uint32_t)(hash >> 40) << 8, misses = *place & 0xff;
     bool enough = false;
     if (misses == 0)
         *place = print | 1;
-    else if ((*place ^ print) >> 4 != 0)
+    else if ((*place ^ print) >> 8 != 0)
         *place -= 1;
     else if (misses + 1 < misses_wanted(a))
         *place += 1;

@@ -11,7 +11,7 @@ struct lkp_admission {
     uint64_t compute_ns, store_ns; /* what one takes, about the median; 0 = not known yet */
     uint64_t stored;               /* results, by this process */
     uint32_t untimed;              /* stores since one was timed */
-    uint32_t *door;                /* {part of a key's hash:28, misses:4} of keys missed lately */
+    uint32_t *door;                /* {part of a key's hash:24, misses:8} of keys missed lately */
     uint32_t door_mask;
 };
 

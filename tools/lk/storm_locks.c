@@ -19,6 +19,7 @@
 #include "cli.h"
 #include "latchkey/latchkey.h"
 #include "latchkey/robust.h"
+#include "storm_sleeps.h"
 
 enum { WORKERS_MAX = 64, WORDS = 8, HANG_S = 5, PAUSE_MAX_NS = 400000 };
 
@@ -27,10 +28,20 @@ enum place { OUTSIDE, READING, WRITING, IN_SEQUENCE, IN_MUTEX, PLACES };
 static const char *const place_names[PLACES] = {"outside", "reading", "writing", "in_sequence",
                                                 "in_mutex"};
 
+/* The lock that one in this place has. */
+static enum storm_lock lock_of(int place)
+{
+    static const enum storm_lock lock[PLACES] = {STORM_LOCKS, STORM_RWLOCK, STORM_RWLOCK,
+                                                 STORM_SEQLOCK, STORM_MUTEX};
+    return lock[place % PLACES];
+}
+
 struct worker {
     _Atomic int inside;
+    _Atomic int asks, frees; /* enum storm_lock */
+    _Atomic int doomed;      /* it kills itself as soon as it is inside */
     _Atomic uint64_t operations;
-    char unused[48];
+    char unused[40];
 };
 
 /* In the segment.  Words of an array are equal whenever nobody writes. */
@@ -42,6 +53,7 @@ struct stage {
     uint64_t payload[WORDS], copy[WORDS];
     _Atomic uint64_t violations, hangs, late, told, errors;
     struct worker worker[WORKERS_MAX];
+    struct storm_sleeps sleeps;
 };
 
 struct storm {
@@ -50,6 +62,7 @@ struct storm {
     unsigned workers;
     uint64_t kills, run_ns, seed;
     bool json, quiet;
+    bool holders;                /* kill none that waits */
     pid_t pids[WORKERS_MAX];     /* negative: killed, not gone yet */
     uint64_t begun[WORKERS_MAX]; /* a worker's operations when it was started */
     uint64_t done, dead[PLACES], seconds_ns;
@@ -82,10 +95,45 @@ static int judge(struct stage *s, int rc, int *patience)
     return -1;
 }
 
+/* An attempt to lock. */
+static struct storm_ask ask(struct stage *s, struct worker *me, enum storm_lock lock, bool writes)
+{
+    atomic_store(&me->asks, (int)lock);
+    return storm_ask(&s->sleeps, s, lock, writes);
+}
+
+static void answered(struct stage *s, struct worker *me, const struct storm_ask *a, int rc)
+{
+    bool freeing = false;
+    for (int i = 0; i < WORKERS_MAX && storm_was_long(a); i++)
+        freeing |= atomic_load(&s->worker[i].frees) == (int)a->lock;
+    storm_answered(&s->sleeps, s, a, rc, freeing);
+    atomic_store(&me->asks, STORM_LOCKS);
+}
+
+/* About to unlock, and done. */
+static void leave(struct stage *s, struct worker *me, enum storm_lock lock)
+{
+    storm_freed(&s->sleeps, lock);
+    atomic_store(&me->frees, (int)lock);
+    atomic_store(&me->inside, OUTSIDE);
+}
+
+static void left(struct stage *s, struct worker *me, int rc)
+{
+    atomic_store(&me->frees, STORM_LOCKS);
+    if (rc != 0)
+        atomic_fetch_add(&s->errors, 1);
+}
+
 /* Some sections are long, so that deaths come inside them too. */
-static void linger(uint64_t x)
+static void linger(struct stage *s, const struct worker *me, uint64_t x)
 {
     enum { LONG_SECTION = 4, ROUNDS = 5000 };
+    if (atomic_load(&me->doomed)) {
+        storm_freed(&s->sleeps, lock_of(atomic_load(&me->inside)));
+        (void)raise(SIGKILL);
+    }
     if (x % LONG_SECTION != 0)
         return;
     for (volatile int i = 0; i < ROUNDS; i++)
@@ -118,10 +166,11 @@ static void under_rwlock(struct stage *s, struct worker *me, bool writes, uint64
     int rc, patience = 0;
     do {
         struct timespec limit = hang_limit();
-        rc = judge(s,
-                   writes ? lk_rrwlock_wrlock_until(&s->lock, &limit)
-                          : lk_rrwlock_rdlock_until(&s->lock, &limit),
-                   &patience);
+        struct storm_ask a = ask(s, me, STORM_RWLOCK, writes);
+        rc = writes ? lk_rrwlock_wrlock_until(&s->lock, &limit)
+                    : lk_rrwlock_rdlock_until(&s->lock, &limit);
+        answered(s, me, &a, rc);
+        rc = judge(s, rc, &patience);
     } while (rc < 0 && patience == 1);
     if (rc < 0)
         return;
@@ -132,12 +181,11 @@ static void under_rwlock(struct stage *s, struct worker *me, bool writes, uint64
             atomic_fetch_add(&s->errors, 1);
     }
     look(s, s->state);
-    linger(x);
+    linger(s, me, x);
     if (writes)
         step_all(s->state);
-    atomic_store(&me->inside, OUTSIDE);
-    if (lk_rrwlock_unlock(&s->lock) != 0)
-        atomic_fetch_add(&s->errors, 1);
+    leave(s, me, STORM_RWLOCK);
+    left(s, me, lk_rrwlock_unlock(&s->lock));
 }
 
 static void under_mutex(struct stage *s, struct worker *me, uint64_t x)
@@ -145,7 +193,10 @@ static void under_mutex(struct stage *s, struct worker *me, uint64_t x)
     int rc, patience = 0;
     do {
         struct timespec limit = hang_limit();
-        rc = judge(s, lk_rmutex_lock_until(&s->mutex, &limit), &patience);
+        struct storm_ask a = ask(s, me, STORM_MUTEX, true);
+        rc = lk_rmutex_lock_until(&s->mutex, &limit);
+        answered(s, me, &a, rc);
+        rc = judge(s, rc, &patience);
     } while (rc < 0 && patience == 1);
     if (rc < 0)
         return;
@@ -157,24 +208,24 @@ static void under_mutex(struct stage *s, struct worker *me, uint64_t x)
     }
     look(s, s->guarded);
     step_all(s->guarded);
-    linger(x);
+    linger(s, me, x);
     step_all(s->guarded);
-    atomic_store(&me->inside, OUTSIDE);
-    if (lk_rmutex_unlock(&s->mutex) != 0)
-        atomic_fetch_add(&s->errors, 1);
+    leave(s, me, STORM_MUTEX);
+    left(s, me, lk_rmutex_unlock(&s->mutex));
 }
 
-static int begin_sequence(struct stage *s, uint64_t *words, bool writes)
+static int begin_sequence(struct stage *s, struct worker *me, uint64_t *words, bool writes)
 {
     const struct lk_rseqlock_mend mend = {.copy = s->copy};
     size_t size = sizeof s->payload;
     int rc, patience = 0;
     do {
         struct timespec limit = hang_limit();
-        rc = judge(s,
-                   writes ? lk_rseqlock_write_begin(&s->seq, s->payload, size, &mend, &limit)
-                          : lk_rseqlock_read(&s->seq, words, s->payload, size, &mend, &limit),
-                   &patience);
+        struct storm_ask a = ask(s, me, STORM_SEQLOCK, writes);
+        rc = writes ? lk_rseqlock_write_begin(&s->seq, s->payload, size, &mend, &limit)
+                    : lk_rseqlock_read(&s->seq, words, s->payload, size, &mend, &limit);
+        answered(s, me, &a, rc);
+        rc = judge(s, rc, &patience);
     } while (rc < 0 && patience == 1);
     return rc;
 }
@@ -182,7 +233,7 @@ static int begin_sequence(struct stage *s, uint64_t *words, bool writes)
 static void in_sequence(struct stage *s, struct worker *me, bool writes, uint64_t x)
 {
     uint64_t words[WORDS];
-    if (begin_sequence(s, words, writes) != 0)
+    if (begin_sequence(s, me, words, writes) != 0)
         return;
     if (!writes) {
         look(s, words);
@@ -195,11 +246,10 @@ static void in_sequence(struct stage *s, struct worker *me, bool writes, uint64_
         words[i]++;
         lk_rseqlock_put(&s->payload[i], &words[i], sizeof words[i]);
         if (i == WORDS / 2)
-            linger(x);
+            linger(s, me, x);
     }
-    atomic_store(&me->inside, OUTSIDE);
-    if (lk_rseqlock_write_end(&s->seq) != 0)
-        atomic_fetch_add(&s->errors, 1);
+    leave(s, me, STORM_SEQLOCK);
+    left(s, me, lk_rseqlock_write_end(&s->seq));
 }
 
 __attribute__((noreturn)) static void work(struct storm *storm, unsigned number, uint64_t seed)
@@ -225,6 +275,9 @@ static int start(struct storm *storm, unsigned number, uint64_t *x)
 {
     uint64_t seed = next_random(x);
     atomic_store(&storm->stage->worker[number].inside, OUTSIDE);
+    atomic_store(&storm->stage->worker[number].asks, STORM_LOCKS);
+    atomic_store(&storm->stage->worker[number].frees, STORM_LOCKS);
+    atomic_store(&storm->stage->worker[number].doomed, 0);
     storm->begun[number] = atomic_load(&storm->stage->worker[number].operations);
     pid_t pid = cli_fork();
     if (pid == 0)
@@ -287,15 +340,27 @@ static int replace_dead(struct storm *storm, uint64_t *x)
     return rc;
 }
 
+static void end(struct storm *storm, unsigned number, pid_t pid)
+{
+    struct worker *victim = &storm->stage->worker[number];
+    if (storm->holders) {
+        atomic_store(&victim->doomed, 1);
+        return;
+    }
+    storm_kills(&storm->stage->sleeps, lock_of(atomic_load(&victim->inside)),
+                (enum storm_lock)atomic_load(&victim->asks));
+    /* To die, it needs a processor too. */
+    (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
+    (void)kill(pid, SIGKILL);
+}
+
 static int kill_one(struct storm *storm, uint64_t *x)
 {
     pause_ns(next_random(x) % PAUSE_MAX_NS);
     unsigned number = choose(storm, x);
     if (number < WORKERS_MAX) {
         pid_t pid = storm->pids[number];
-        /* To die, it needs a processor too. */
-        (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
-        (void)kill(pid, SIGKILL);
+        end(storm, number, pid);
         storm->pids[number] = -pid;
     }
     return replace_dead(storm, x);
@@ -314,6 +379,8 @@ static int run(struct storm *storm)
     cli_progress_begin(&progress, "storm of locks", storm->kills, storm->quiet);
     progress.unit = "kills";
     go_first();
+    for (int i = 0; i < WORKERS_MAX; i++)
+        atomic_store(&storm->stage->worker[i].frees, STORM_LOCKS);
     for (unsigned i = 0; i < storm->workers && rc == 0; i++)
         rc = start(storm, i, &x);
     while (rc == 0 && !cli_stop && sound(storm->stage) &&
@@ -348,14 +415,14 @@ static void print_json(const struct storm *storm, const struct lk_robust_counts 
     json_t *dead = json_object();
     for (int i = 0; i < PLACES; i++)
         (void)json_object_set_new(dead, place_names[i], json_integer((json_int_t)storm->dead[i]));
-    json_t *all =
-        json_pack("{s:I, s:i, s:f, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kills",
-                  (json_int_t)storm->done, "workers", (int)storm->workers, "seconds",
-                  (double)storm->seconds_ns * 1e-9, "seed", (json_int_t)storm->seed, "dead", dead,
-                  "operations", (json_int_t)operations(storm), "told", (json_int_t)s->told,
-                  "sleeps", (json_int_t)counts->sleeps, "backstops", (json_int_t)counts->backstops,
-                  "hangs", (json_int_t)s->hangs, "late", (json_int_t)s->late, "violations",
-                  (json_int_t)s->violations, "errors", (json_int_t)s->errors);
+    json_t *all = json_pack(
+        "{s:I, s:i, s:f, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I}", "kills",
+        (json_int_t)storm->done, "workers", (int)storm->workers, "seconds",
+        (double)storm->seconds_ns * 1e-9, "seed", (json_int_t)storm->seed, "dead", dead,
+        "operations", (json_int_t)operations(storm), "told", (json_int_t)s->told, "sleeps",
+        (json_int_t)counts->sleeps, "backstops", (json_int_t)counts->backstops, "backstop_sleeps",
+        storm_sleeps_json(&s->sleeps), "hangs", (json_int_t)s->hangs, "late", (json_int_t)s->late,
+        "violations", (json_int_t)s->violations, "errors", (json_int_t)s->errors);
     (void)json_dumpf(all, stdout, JSON_INDENT(2));
     (void)putchar('\n');
     json_decref(all);
@@ -373,6 +440,7 @@ static void print(const struct storm *storm, const struct lk_robust_counts *coun
                  cli_count(b, s->told));
     (void)printf("%s sleeps, %llu of them ended by the backstop timer alone\n",
                  cli_count(a, counts->sleeps), (unsigned long long)counts->backstops);
+    storm_sleeps_print(&s->sleeps);
     (void)printf(
         "%llu hangs (%llu locks came after more than %d s), %llu violations, %llu errors\n",
         (unsigned long long)s->hangs, (unsigned long long)s->late, HANG_S,
@@ -380,13 +448,14 @@ static void print(const struct storm *storm, const struct lk_robust_counts *coun
 }
 
 enum { O_KILLS = 'k', O_SECONDS = 's', O_WORKERS = 'w', O_JSON = 'j', O_QUIET = 'q', O_HELP = 'h' };
-enum { O_LOCKS = 256, O_SEED };
+enum { O_LOCKS = 256, O_SEED, O_HOLDERS };
 
 static const struct cli_option options[] = {
     {O_LOCKS, "locks", NULL, "the robust locks alone, without a cache"},
     {O_SECONDS, "seconds", "S", "how long (20, or without end if --kills is given)"},
     {O_KILLS, "kills", "N", "end after N kills"},
     {O_WORKERS, "workers", "N", "worker processes (8)"},
+    {O_HOLDERS, "holders", NULL, "all that die hold a lock: no wake goes to a dead one"},
     {O_SEED, "seed", "N", "start of the random numbers"},
     {O_JSON, "json", NULL, "JSON on standard output"},
     {O_QUIET, "quiet", NULL, "no progress"},
@@ -420,6 +489,9 @@ static bool take(struct storm *storm, int letter, const char *value)
         return true;
     case O_SEED:
         return cli_parse_count("--seed", value, 0, UINT64_MAX, &storm->seed);
+    case O_HOLDERS:
+        storm->holders = true;
+        return true;
     case O_JSON:
         storm->json = true;
         return true;

@@ -28,7 +28,7 @@ extern "C" {
 
 /* What a commit waits for. */
 enum lk_sync {
-    LK_SYNC_FULL,    /* it is on the disk: survives a power failure */
+    LK_SYNC_FULL,    /* it is on the disk: survives a power failure; threads share the wait */
     LK_SYNC_ORDERED, /* the store stays sound; the last commits may be missing after one */
     LK_SYNC_NONE,    /* the process's death loses nothing; a power failure may break the store */
 };
@@ -36,7 +36,9 @@ enum lk_sync {
 struct lk_store_options {
     enum lk_sync sync;
     bool read_only;
-    uint64_t limit_bytes; /* LMDB: address space kept for the file; 0 = 64 GiB (halved to fit) */
+    /* LMDB: how large this process may make the file; 0 = no limit (the map begins with 64 GiB of
+     * address space, halved to fit, and grows). */
+    uint64_t limit_bytes;
 };
 
 /* Given to the body of a write; its members are the store's. */
@@ -46,6 +48,9 @@ struct lk_writing {
     /* Store `size` bytes as record `oid`; bytes NULL = remove it (no error if there is none). */
     int (*put)(struct lk_writing *w, uint64_t oid, const void *bytes, size_t size);
     void *store;
+    /* Records from this number on may be gone if this write fails, and their numbers given again,
+     * though they are not this write's: it shares a commit with others.  0 = none. */
+    uint64_t unsure;
 };
 
 /* Sees a record where it lies; the bytes last until it returns.  Its result is load()'s. */
@@ -74,6 +79,9 @@ struct lk_store_ops {
      * gains nothing by it, load() is as good. */
     int (*load_many)(void *store, void *snap, const uint64_t *oid, size_t n,
                      lk_store_take_nth *take, void *arg);
+    /* As write(), but another thread that writes may run the body: writes that come together then
+     * share one wait for the disk.  NULL: write() is as good. */
+    int (*write_shared)(void *store, lk_store_body *body, void *arg, uint64_t *tid);
 };
 
 /* Numbers below this one are never given by oids(). */

@@ -170,7 +170,7 @@ static int unmoved(struct commit *c, lk_tree *t, bool *same, struct lki_named *n
 static lk_tree *newest_tree(struct commit *c, const char *name, const struct lki_named *named)
 {
     struct lk_tree_options sizes = {named->leaf_max, named->inner_max};
-    struct lki_ref *root = named->root != 0 ? lki_ref_get(&c->db->nodes, named->root) : NULL;
+    struct lki_ref *root = named->root != 0 ? lki_ref_get_from(&c->source, named->root) : NULL;
     lk_tree *t = named->root == 0 || root != NULL
                      ? lki_tree_new(name, &c->source, root, named->entries, &sizes)
                      : NULL;
@@ -307,17 +307,33 @@ static int store_state(struct commit *c)
     return rc == 0 ? lki_state_store(c->w, &c->head, c->freed.oid, c->txn->note) : rc;
 }
 
+/* In a section of its own: the thread may be another. */
 static int body(void *arg, struct lk_writing *w)
 {
     struct commit *c = arg;
+    int rc = lk_section_begin();
+    if (rc != 0)
+        return rc;
     c->w = w;
-    c->source = (struct lki_source){&c->db->nodes, &c->db->store, w->snap};
-    int rc = load_head(c);
+    c->source = (struct lki_source){&c->db->nodes, &c->db->store, w->snap, w->unsure};
+    rc = load_head(c);
     for (const struct required *r = c->txn->required; r != NULL && rc == 0; r = r->next)
         rc = check_required(c, r);
     for (lk_tree *t = c->txn->trees; t != NULL && rc == 0; t = t->next)
         rc = commit_tree(c, t);
-    return rc == 0 ? store_state(c) : rc;
+    if (rc == 0)
+        rc = store_state(c);
+    lk_section_end();
+    return rc;
+}
+
+/* May another thread do it?  Not if functions of the caller's are called. */
+static bool may_be_shared(const lk_txn *x)
+{
+    bool calls = x->db->options.resolve != NULL || x->privates != NULL;
+    for (const lk_tree *t = x->trees; t != NULL; t = t->next)
+        calls = calls || t->load != NULL;
+    return x->db->store.ops->write_shared != NULL && !calls;
 }
 
 static bool nothing_changed(const lk_txn *x)
@@ -336,8 +352,9 @@ int lk_txn_commit(lk_txn *x, uint64_t *tid)
     if (rc != 0)
         return rc;
     rc = lki_privates_save(x);
+    const struct lk_store_ops *ops = x->db->store.ops;
     if (rc == 0 && !nothing_changed(x))
-        rc = x->db->store.ops->write(x->db->store.at, body, &c, &made);
+        rc = (may_be_shared(x) ? ops->write_shared : ops->write)(x->db->store.at, body, &c, &made);
     for (size_t i = 0; i < c.n_stored && rc == 0; i++)
         lki_ref_stored(c.stored[i]);
     lk_section_end();

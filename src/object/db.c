@@ -178,7 +178,7 @@ lk_heap *lk_db_heap(lk_db *db)
 
 struct lki_source lki_view_source(lk_view *v)
 {
-    return (struct lki_source){&v->db->nodes, &v->db->store, v->snap};
+    return (struct lki_source){&v->db->nodes, &v->db->store, v->snap, 0};
 }
 
 /* A view of the state in record `oid`; `snap` becomes the view's. */

@@ -90,26 +90,41 @@ static void list(struct lki_nodes *nodes, struct lki_ref *r)
     nodes->listed++;
 }
 
-/* nodes->mu is held. */
-static struct lki_ref *get(struct lki_nodes *nodes, uint64_t oid)
+/* nodes->mu is held.  One that is not sure to stay is reached from nodes of the same write only: it
+ * is not in the table, where its number may be another node's by the time that the write fails. */
+static struct lki_ref *get(struct lki_nodes *nodes, uint64_t oid, bool sure)
 {
-    struct lki_ref *r = *find(nodes, oid);
+    struct lki_ref *r = sure ? *find(nodes, oid) : NULL;
     if (r == NULL && (r = calloc(1, sizeof *r)) != NULL) {
         r->object.class_ = &node_class;
         r->oid = oid;
         r->nodes = nodes;
-        list(nodes, r);
+        if (sure)
+            list(nodes, r);
     }
     if (r != NULL)
         r->refs++;
     return r;
 }
 
+static bool is_sure(const struct lki_source *from, uint64_t oid)
+{
+    return from->unsure == 0 || oid < from->unsure;
+}
+
 struct lki_ref *lki_ref_get(struct lki_nodes *nodes, uint64_t oid)
 {
     lk_mutex_lock(&nodes->mu);
-    struct lki_ref *r = get(nodes, oid);
+    struct lki_ref *r = get(nodes, oid, true);
     lk_mutex_unlock(&nodes->mu);
+    return r;
+}
+
+struct lki_ref *lki_ref_get_from(const struct lki_source *from, uint64_t oid)
+{
+    lk_mutex_lock(&from->nodes->mu);
+    struct lki_ref *r = get(from->nodes, oid, is_sure(from, oid));
+    lk_mutex_unlock(&from->nodes->mu);
     return r;
 }
 
@@ -241,7 +256,8 @@ static int connect_children(const struct lki_source *from, struct lki_node *n)
     if (n->child != NULL) {
         lk_mutex_lock(&from->nodes->mu);
         for (uint32_t i = 0; i < n->page->count; i++) {
-            n->child[i] = get(from->nodes, lki_node_below(n, i).oid);
+            uint64_t oid = lki_node_below(n, i).oid;
+            n->child[i] = get(from->nodes, oid, is_sure(from, oid));
             whole = whole && n->child[i] != NULL;
         }
         lk_mutex_unlock(&from->nodes->mu);

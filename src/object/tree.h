@@ -35,12 +35,15 @@ struct lki_source {
     struct lki_nodes *nodes;
     const lk_store *store;
     void *snap;
+    uint64_t unsure; /* see lk_writing: such nodes are not shared; 0 = none */
 };
 
 int lki_nodes_init(struct lki_nodes *nodes, const struct lk_heap_options *limit);
 void lki_nodes_destroy(struct lki_nodes *nodes);
 /* The node `oid`, a ghost if it is not there; counted.  NULL: out of memory. */
 struct lki_ref *lki_ref_get(struct lki_nodes *nodes, uint64_t oid);
+/* The same, but nobody else finds it if the source is not sure that it is there to stay. */
+struct lki_ref *lki_ref_get_from(const struct lki_source *from, uint64_t oid);
 /* A new node, owned; counted. */
 struct lki_ref *lki_ref_new(struct lki_nodes *nodes, struct lki_node *node);
 void lki_ref_keep(struct lki_ref *ref);

@@ -119,21 +119,35 @@ static int fault_body(void *arg, struct lk_writing *inner)
 {
     struct write *w = arg;
     w->inner = inner;
-    w->public = (struct lk_writing){inner->tid, inner->snap, fault_put, w->f};
+    w->public = (struct lk_writing){inner->tid, inner->snap, fault_put, w->f, inner->unsure};
     int rc = w->body(w->arg, &w->public);
     return rc != 0 ? rc : step(w->f);
+}
+
+typedef int write_fn(void *store, lk_store_body *body, void *arg, uint64_t *tid);
+
+static int write_by(struct fault *f, write_fn *fn, lk_store_body *body, void *arg, uint64_t *tid)
+{
+    struct write w = {.f = f, .body = body, .arg = arg};
+    int rc = step(f);
+    if (rc == 0)
+        rc = fn(f->inner.at, fault_body, &w, tid);
+    if (rc == 0 && f->die)
+        (void)step(f);
+    return rc;
 }
 
 static int fault_write(void *store, lk_store_body *body, void *arg, uint64_t *tid)
 {
     struct fault *f = store;
-    struct write w = {.f = f, .body = body, .arg = arg};
-    int rc = step(f);
-    if (rc == 0)
-        rc = f->inner.ops->write(f->inner.at, fault_body, &w, tid);
-    if (rc == 0 && f->die)
-        (void)step(f);
-    return rc;
+    return write_by(f, f->inner.ops->write, body, arg, tid);
+}
+
+static int fault_write_shared(void *store, lk_store_body *body, void *arg, uint64_t *tid)
+{
+    struct fault *f = store;
+    const struct lk_store_ops *ops = f->inner.ops;
+    return write_by(f, ops->write_shared != NULL ? ops->write_shared : ops->write, body, arg, tid);
 }
 
 static int fault_changes(void *store, uint64_t seen, const struct timespec *deadline, uint64_t *tid)
@@ -149,6 +163,6 @@ static int fault_oids(struct lk_writing *public, uint64_t n, uint64_t *first)
 }
 
 const struct lk_store_ops lki_store_fault = {
-    "fault",    fault_open,  fault_close,   fault_snap, fault_unsnap,
-    fault_load, fault_write, fault_changes, fault_oids, fault_load_many,
+    "fault",     fault_open,    fault_close, fault_snap,      fault_unsnap,       fault_load,
+    fault_write, fault_changes, fault_oids,  fault_load_many, fault_write_shared,
 };

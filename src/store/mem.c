@@ -283,7 +283,7 @@ static int mem_write(void *store, lk_store_body *body, void *arg, uint64_t *tid)
     struct write w = {0};
     lk_mutex_lock(&m->writer);
     w.newest.tid = m->tid + 1;
-    w.public = (struct lk_writing){m->tid + 1, &w.newest, mem_put, m};
+    w.public = (struct lk_writing){m->tid + 1, &w.newest, mem_put, m, 0};
     int rc = body(arg, &w.public);
     end_write(m, &w, rc == 0);
     lk_mutex_unlock(&m->writer);
@@ -324,6 +324,6 @@ static int mem_oids(struct lk_writing *w, uint64_t n, uint64_t *first)
 }
 
 const struct lk_store_ops lki_store_mem = {
-    "mem",    mem_open,  mem_close,   mem_snap, mem_unsnap,
-    mem_load, mem_write, mem_changes, mem_oids, NULL,
+    "mem",     mem_open,    mem_close, mem_snap, mem_unsnap, mem_load,
+    mem_write, mem_changes, mem_oids,  NULL,     NULL,
 };

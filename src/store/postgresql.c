@@ -437,7 +437,7 @@ static int begin_write(struct server *s, struct write *w)
     w->oldest = number(r, 0) < tid ? number(r, 0) : tid;
     p_PQclear(r);
     w->snap = (struct snap){tid + 1, 0, true};
-    w->public = (struct lk_writing){tid + 1, &w->snap, pg_put, s};
+    w->public = (struct lk_writing){tid + 1, &w->snap, pg_put, s, 0};
     return 0;
 }
 
@@ -512,8 +512,8 @@ static int pg_changes(void *store, uint64_t seen, const struct timespec *deadlin
 }
 
 const struct lk_store_ops lki_store_postgresql = {
-    "postgresql", pg_open,  pg_close,   pg_snap, pg_unsnap,
-    pg_load,      pg_write, pg_changes, pg_oids, pg_load_many,
+    "postgresql", pg_open,    pg_close, pg_snap,      pg_unsnap, pg_load,
+    pg_write,     pg_changes, pg_oids,  pg_load_many, NULL,
 };
 
 #else

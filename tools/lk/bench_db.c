@@ -34,6 +34,7 @@ struct bench {
     struct table table[SIZES];
     size_t tables;
     struct db_object_figures object;
+    struct db_sync_figures sync;
     uint64_t rounds;
     struct cli_progress progress;
 };
@@ -101,8 +102,11 @@ static int measure(struct bench *b, uint64_t n)
         cli_progress_show(&b->progress, (b->tables - 1) * b->rounds + i + 1, NULL);
     }
     int rc = 0;
-    if (done && b->object.use_ns.n == 0)
+    if (done && b->object.use_ns.n == 0) {
         rc = db_object_rounds(&b->object, t->load.place, 3 * b->rounds);
+        if (rc == 0)
+            rc = db_sync_rounds(&b->sync, b->rounds);
+    }
     db_peers_close(t->peer, t->n);
     db_load_destroy(&t->load);
     if (rc != 0)
@@ -201,6 +205,9 @@ static void print(const struct bench *b)
            bench_median(&b->object.load_ns), bench_median(&b->object.read_ns));
     printf("use of a resident object %8.2f ns\n", bench_median(&b->object.use_ns));
     printf("two readers / one        %8.2f\n", bench_median(&b->object.readers));
+    printf(
+        "commits to the disk      %8.0f a second by one thread, %.0f by %d that share the wait\n",
+        bench_median(&b->sync.one), bench_median(&b->sync.many), DB_COMMITTERS);
 }
 
 static json_t *table_json(const struct table *t)
@@ -230,8 +237,12 @@ static void print_json(const struct bench *b, const struct bench_limits *limits)
                                bench_number_json(bench_median(&b->object.read_ns)), "use_ns",
                                bench_number_json(bench_median(&b->object.use_ns)), "two_readers",
                                bench_number_json(bench_median(&b->object.readers)));
-    cli_json_print(json_pack("{s:o, s:I, s:o, s:o, s:o}", "machine", bench_machine_json(), "rounds",
-                             (json_int_t)b->rounds, "tables", tables, "object", object, "limits",
+    json_t *sync = json_pack(
+        "{s:o, s:o, s:i}", "one_thread", bench_number_json(bench_median(&b->sync.one)),
+        "many_threads", bench_number_json(bench_median(&b->sync.many)), "threads", DB_COMMITTERS);
+    cli_json_print(json_pack("{s:o, s:I, s:o, s:o, s:o, s:o}", "machine", bench_machine_json(),
+                             "rounds", (json_int_t)b->rounds, "tables", tables, "object", object,
+                             "commits_to_disk_a_second", sync, "limits",
                              bench_limits_json(limits)));
 }
 

@@ -46,6 +46,13 @@ struct db_object_figures {
 };
 int db_object_rounds(struct db_object_figures *f, const char *place, uint64_t rounds);
 
+/* Commits that wait for the disk (bench_db_sync.c), a second. */
+enum { DB_COMMITTERS = 8 }; /* threads that share the wait */
+struct db_sync_figures {
+    struct bench_series one, many;
+};
+int db_sync_rounds(struct db_sync_figures *f, uint64_t rounds);
+
 /* Cost against size, with a picture (bench_db_sizes.c, bench_db_svg.c). */
 int db_bench_sizes(const struct db_call *call);
 

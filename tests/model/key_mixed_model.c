@@ -5,8 +5,10 @@
  * Kills: key.claim_waits_out_of_order, key.set_not_sorted, key.turns_keep_the_first.
  * ONLY: a mask of the disciplines, 1 set, 2 levels, 4 claim.  LK_MODEL_TURNS: how often a set gives
  * all back before it locks in order.  FEWER: claims give way fewer times than that (they do not:
- * campaign_key.sh prints the most that happens).  Every exploration ends, so nothing goes round for
- * ever.
+ * campaign_key.sh prints the most that happens).  SAMPLE: not all workloads, but so many by chance.
+ * RING: one workload, in which thread t locks lock t and the next ones by HOW.  PLAIN: lk_mutex,
+ * which cannot tell claims about changes.  Every exploration ends, so nothing goes round for ever.
+ * All workloads of three threads and three locks: key_states.c.
  *
  * Sources: src/key/set.c src/key/key.c src/key/member.c src/key/claim.c src/key/level.c
  * Run: -DTHREADS=2 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=2
@@ -14,10 +16,11 @@
  * Run: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLEAST=2 -DLK_MODEL_TURNS=0 -DONLY=6
  * Run: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=1 -DRING -DHOW=1
  * Campaign: -DTHREADS=2 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=8
+ * Campaign: -DTHREADS=2 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=1 -DPLAIN
+ * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLEAST=1 -DLK_MODEL_TURNS=0
  * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLEAST=1 -DLK_MODEL_TURNS=1
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=0
- * Campaign: -DTHREADS=4 -DLOCKS=4 -DPER=2 -DLK_MODEL_TURNS=1 -DRING
- * Campaign: -DTHREADS=4 -DLOCKS=4 -DPER=2 -DLK_MODEL_TURNS=0 -DONLY=4
+ * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=0 -DSAMPLE=100
+ * Campaign: -DTHREADS=4 -DLOCKS=4 -DPER=2 -DLEAST=1 -DLK_MODEL_TURNS=0 -DSAMPLE=50
  */
 #include "key_seam.h"
 
@@ -26,11 +29,18 @@
 #endif
 
 /* Neighbours, so that their order is that of their numbers. */
+#ifdef PLAIN
+static lk_mutex lock[LOCKS];
+#else
 static lk_kmutex lock[LOCKS];
+#endif
 static int count[LOCKS];
 
 #ifndef LEAST
 #define LEAST PER
+#endif
+#ifndef SEED
+#define SEED 0
 #endif
 
 /* What a thread does: a discipline, and an order of n locks, LEAST to PER. */
@@ -90,6 +100,13 @@ static void by_claim(lk_key key, const struct script *s)
     lk_claim_end(&c, key);
 }
 
+static bool is_free(const void *l)
+{
+    uint32_t word;
+    memcpy(&word, l, sizeof word); /* that of the mutex, which comes first in both kinds */
+    return word == 0;
+}
+
 static void *worker(void *arg)
 {
     const struct script *s = arg;
@@ -104,67 +121,104 @@ static void *worker(void *arg)
     return NULL;
 }
 
-/* Every script of n locks, in turn, until *number have been passed. */
-static bool nth_of(unsigned n, unsigned *number, struct script *s)
+/* ---- the workloads: listed once, before anything is explored
+ * ------------------------------------- */
+
+enum { MOST_SCRIPTS = 256, MOST_WORKLOADS = 16384 };
+static struct script script_of[MOST_SCRIPTS];
+static unsigned scripts;
+static unsigned char workload[MOST_WORKLOADS][THREADS];
+static unsigned workloads;
+
+/* The scripts of n locks by discipline `how`: every order of different locks; levels only
+ * upwards. */
+static void list_scripts(unsigned how, unsigned n)
 {
     unsigned all = 1;
     for (unsigned i = 0; i < n; i++)
         all *= LOCKS;
-    s->n = n;
-    for (unsigned code = 0; code < 3 * all; code++) {
-        bool ok = true, ascending = true;
-        s->how = 1u << code / all;
-        for (unsigned i = 0, rest = code % all; i < n; i++, rest /= LOCKS) {
-            s->lock[i] = rest % LOCKS;
+    for (unsigned code = 0; code < all; code++) {
+        struct script s = {.how = how, .n = n};
+        bool fits = true;
+        for (unsigned i = 0, rest = code; i < n; i++, rest /= LOCKS) {
+            s.lock[i] = rest % LOCKS;
             for (unsigned j = 0; j < i; j++)
-                ok = ok && s->lock[j] != s->lock[i];
-            ascending = ascending && (i == 0 || s->lock[i] > s->lock[i - 1]);
+                fits = fits && (how == 2 ? s.lock[j] < s.lock[i] : s.lock[j] != s.lock[i]);
         }
-        if (ok && (s->how & ONLY) && (s->how != 2 || ascending) && (*number)-- == 0)
-            return true;
+        if (fits) {
+            assert(scripts < MOST_SCRIPTS);
+            script_of[scripts++] = s;
+        }
     }
-    return false;
 }
 
-/* False: there are fewer. */
-static bool nth_script(unsigned number, struct script *s)
+/* Only the order of the locks matters, so those that are used are the first ones. */
+static bool uses_the_first(const unsigned char *w)
+{
+    unsigned used = 0;
+    for (unsigned t = 0; t < THREADS; t++)
+        for (unsigned i = 0; i < script_of[w[t]].n; i++)
+            used |= 1u << script_of[w[t]].lock[i];
+    return (used & (used + 1)) == 0;
+}
+
+/* Threads are alike, so their scripts are in no order: each workload once, with those numbers
+ * ascending. */
+static void list_workloads(void)
+{
+    unsigned char w[THREADS] = {0};
+    for (;;) {
+        if (uses_the_first(w)) {
+            assert(workloads < MOST_WORKLOADS);
+            memcpy(workload[workloads++], w, sizeof w);
+        }
+        unsigned t = THREADS;
+        while (t > 0 && w[t - 1] == scripts - 1u)
+            t--;
+        if (t == 0)
+            return;
+        memset(&w[t - 1], w[t - 1] + 1, THREADS - t + 1);
+    }
+}
+
+__attribute__((constructor)) static void list(void)
 {
     for (unsigned n = LEAST; n <= PER; n++)
-        if (nth_of(n, &number, s))
-            return true;
-    return false;
+        for (unsigned how = 1; how <= 4; how *= 2)
+            if (how & ONLY)
+                list_scripts(how, n);
+#if !defined SAMPLE && !defined RING
+    list_workloads();
+#endif
 }
 
-static unsigned scripts(void)
+static void choose(void)
 {
-    struct script s;
-    unsigned n = 0;
-    while (nth_script(n, &s))
-        n++;
-    return n;
+#ifdef SAMPLE /* so many, by a generator of random numbers (SplitMix64) */
+    uint64_t at = lk_check_choose(SAMPLE) * (uint64_t)THREADS;
+    for (unsigned t = 0; t < THREADS; t++) {
+        uint64_t z = (SEED + at + t + 1) * UINT64_C(0x9e3779b97f4a7c15);
+        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+        script[t] = script_of[(z ^ z >> 31) % scripts];
+    }
+#elif defined RING /* each wants the lock of its number, then the next ones, by HOW */
+    for (unsigned t = 0; t < THREADS; t++) {
+        script[t] = (struct script){.how = HOW, .n = PER};
+        for (unsigned i = 0; i < PER; i++)
+            script[t].lock[i] = (t + i) % LOCKS;
+    }
+#else
+    unsigned w = lk_check_choose(workloads);
+    for (unsigned t = 0; t < THREADS; t++)
+        script[t] = script_of[workload[w][t]];
+#endif
 }
 
 int main(void)
 {
     pthread_t id[THREADS];
-    unsigned least = 0, n = scripts();
-    for (unsigned t = 0; t < THREADS; t++) {
-#ifdef RING /* thread t wants lock t, then the next ones: by HOW, or by a set or a claim */
-#ifdef HOW
-        script[t].how = HOW;
-#else
-        script[t].how = lk_check_choose(2) ? 1 : 4;
-#endif
-        script[t].n = PER;
-        for (unsigned i = 0; i < PER; i++)
-            script[t].lock[i] = (t + i) % LOCKS;
-        (void)least;
-        (void)n;
-#else
-        least += lk_check_choose(n - least); /* in no order: threads are alike */
-        assert(nth_script(least, &script[t]));
-#endif
-    }
+    choose();
     for (int t = 1; t < THREADS; t++)
         pthread_create(&id[t], NULL, worker, &script[t]);
     (void)worker(&script[0]);
@@ -177,6 +231,6 @@ int main(void)
         wanted += (int)script[t].n;
     assert(sum == wanted);
     for (int i = 0; i < LOCKS; i++)
-        assert(lock[i].lock_.word_ == 0);
+        assert(is_free(&lock[i]));
     return 0;
 }

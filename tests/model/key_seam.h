@@ -1,20 +1,19 @@
 /* key_seam.h - what src/key stands on, for the models of it: locks that are as simple as locks can
  * be (0 free, HELD; who waits looks until it is free, which the checker takes for sleeping: one
- * that looks for ever is a hang), because the shipped ones have models of their own; keys; no
- * robust locks. */
+ * that looks for ever is a hang), because the shipped ones have models of their own. */
 #ifndef MODEL_KEY_SEAM_H
 #define MODEL_KEY_SEAM_H
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
-#include <string.h>
 
-#include "base/clock.h"
-#include "key/key.h"
+#include "key_floor.h"
 #include "latchkey/check.h"
-#include "latchkey/claim.h"
-#include "latchkey/level.h"
+
+static unsigned this_thread(void)
+{
+    return lk_check_thread();
+}
 
 int lk_mutex_trylock_slowly_(lk_mutex *m, uint32_t seen)
 {
@@ -26,14 +25,12 @@ int lk_mutex_trylock_slowly_(lk_mutex *m, uint32_t seen)
 int lk_mutex_lock_until(lk_mutex *m, const struct timespec *deadline)
 {
     (void)deadline;
-    for (;;) {
-        uint32_t seen = 0;
-        while (__atomic_load_n(&m->word_, __ATOMIC_RELAXED) != 0)
-            ;
-        if (__atomic_compare_exchange_n(&m->word_, &seen, LK_MUTEX_HELD_, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return 0;
-    }
+    uint32_t seen;
+    do
+        seen = 0;
+    while (!__atomic_compare_exchange_n(&m->word_, &seen, LK_MUTEX_HELD_, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED));
+    return 0;
 }
 
 void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
@@ -116,71 +113,6 @@ int lk_rwlock_tryupgrade(lk_rwlock *l)
 void lk_rwlock_downgrade(lk_rwlock *l)
 {
     __atomic_store_n(&l->state_, 1, __ATOMIC_RELEASE);
-}
-
-/* ---- no robust locks, no time
- * ------------------------------------------------------------------- */
-
-#define NO_ROBUST(name, type)                                                                      \
-    int name(type *l)                                                                              \
-    {                                                                                              \
-        (void)l;                                                                                   \
-        return EINVAL;                                                                             \
-    }
-#define NO_ROBUST_UNTIL(name, type)                                                                \
-    int name(type *l, const struct timespec *deadline)                                             \
-    {                                                                                              \
-        (void)l;                                                                                   \
-        (void)deadline;                                                                            \
-        return EINVAL;                                                                             \
-    }
-NO_ROBUST(lk_rmutex_trylock, lk_rmutex)
-NO_ROBUST(lk_rmutex_unlock, lk_rmutex)
-NO_ROBUST(lk_rrwlock_trywrlock, lk_rrwlock)
-NO_ROBUST(lk_rrwlock_tryrdlock, lk_rrwlock)
-NO_ROBUST(lk_rrwlock_unlock, lk_rrwlock)
-NO_ROBUST_UNTIL(lk_rmutex_lock_until, lk_rmutex)
-NO_ROBUST_UNTIL(lk_rrwlock_wrlock_until, lk_rrwlock)
-NO_ROBUST_UNTIL(lk_rrwlock_rdlock_until, lk_rrwlock)
-
-bool lki_timespec_valid(const struct timespec *t)
-{
-    return t->tv_nsec >= 0;
-}
-
-int lki_fail(int rc, const char *format, ...)
-{
-    (void)format;
-    return rc;
-}
-
-const char *lk_error_text(void)
-{
-    return "";
-}
-
-const char *lk_strerror(int rc)
-{
-    (void)rc;
-    return "";
-}
-
-/* ---- keys
- * ---------------------------------------------------------------------------------------- */
-
-static struct lk_key_ keys[8];
-
-struct lk_key_ *lki_key_first(void)
-{
-    struct lk_key_ *k = &keys[lk_check_thread()];
-    k->thread_pointer_ = __builtin_thread_pointer();
-    lki_key_mine = k;
-    return k;
-}
-
-void lki_key_enlist(struct lk_key_ *k)
-{
-    (void)k;
 }
 
 #endif

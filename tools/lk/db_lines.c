@@ -7,7 +7,7 @@
 
 #include "db_cmd.h"
 
-enum { DEFAULT_COMMIT = 10000 };
+enum { DEFAULT_COMMIT = 10000, SHOWN_EVERY = 4096 };
 
 /* A field of CSV: quoted if it has to be. */
 static void put_field(struct lk_bytes b)
@@ -168,66 +168,152 @@ static bool read_json(const char *line, struct cli_bytes *key, struct cli_bytes 
     return ok;
 }
 
-static int store_line(struct db_call *call, lk_tree *t, char *line)
-{
-    struct cli_bytes key = {0}, value = {0};
+/* What is being read, and the entry of the last line. */
+struct input {
+    struct db_call *call;
+    struct cli_progress progress;
+    uint64_t lines;
+    char *line;
+    size_t room;
+    struct cli_bytes key, value;
     struct db_text text;
-    int rc = EINVAL;
-    if (call->csv ? read_csv(line, &key, &value) : read_json(line, &key, &value)) {
-        text.bytes = (struct lk_bytes){key.data, key.size};
-        if (!call->numbers || db_read(call, (const char *)key.data, &text))
-            rc = lk_tree_put(t, text.bytes, (struct lk_bytes){value.data, value.size}, NULL);
-    }
-    free(key.data);
-    free(value.data);
-    return rc;
+    struct lk_bytes last; /* the key before, a copy; at NULL: none */
+    bool pending;         /* the entry was read, and is not stored yet */
+    bool bad;             /* the line is no entry */
+};
+
+static void drop_entry(struct input *in)
+{
+    free(in->key.data);
+    free(in->value.data);
+    in->key = in->value = (struct cli_bytes){0};
+    in->pending = false;
+}
+
+/* 0: in->text and in->value have the next entry, ENOENT: there is none, EINVAL: it is none. */
+static int read_entry(struct input *in)
+{
+    struct db_call *call = in->call;
+    if (in->pending)
+        return 0;
+    drop_entry(in);
+    ssize_t size = cli_stop ? -1 : getline(&in->line, &in->room, stdin);
+    if (size < 0)
+        return ENOENT;
+    if (size > 0 && in->line[size - 1] == '\n')
+        in->line[size - 1] = '\0';
+    in->lines++;
+    bool ok = call->csv ? read_csv(in->line, &in->key, &in->value)
+                        : read_json(in->line, &in->key, &in->value);
+    in->text.bytes = (struct lk_bytes){in->key.data, in->key.size};
+    if (ok && call->numbers)
+        ok = db_read(call, (const char *)in->key.data, &in->text);
+    in->pending = ok;
+    in->bad = !ok;
+    return ok ? 0 : EINVAL;
+}
+
+/* Is the entry's key above the one before?  Remembers it then. */
+static bool ascends(struct input *in)
+{
+    struct lk_bytes key = in->text.bytes;
+    size_t least = key.size < in->last.size ? key.size : in->last.size;
+    int order = in->last.at == NULL ? 1 : memcmp(key.at, in->last.at, least);
+    if (order < 0 || (order == 0 && key.size <= in->last.size))
+        return false;
+    void *copy = realloc((void *)(uintptr_t)in->last.at, key.size + 1);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, key.at, key.size);
+    in->last = (struct lk_bytes){copy, key.size};
+    return true;
+}
+
+/* For lk_tree_load(): entries as long as they ascend.  The first that does not stays pending. */
+static int next_ascending(void *arg, struct lk_bytes *key, struct lk_bytes *value)
+{
+    struct input *in = arg;
+    int rc = read_entry(in);
+    if (rc == 0 && !ascends(in))
+        rc = ENOENT;
+    if (rc != 0)
+        return rc;
+    *key = in->text.bytes;
+    *value = (struct lk_bytes){in->value.data, in->value.size};
+    in->pending = false; /* the bytes stay until the next line is read */
+    if (in->lines % SHOWN_EVERY == 0)
+        cli_progress_show(&in->progress, in->lines, NULL);
+    return 0;
+}
+
+static int load_failed(const struct input *in, int rc)
+{
+    if (in->bad)
+        return cli_fail(CLI_PROBLEM, "line %" PRIu64 " is no entry", in->lines);
+    return db_failed(in->call, in->call->words[0], rc);
+}
+
+/* Fill an empty tree with what ascends, in one transaction.  A tree that is not empty is left. */
+static int load_ascending(struct input *in)
+{
+    lk_txn *x;
+    lk_tree *t;
+    int rc = lk_txn_begin(in->call->db, &x);
+    if (rc != 0)
+        return load_failed(in, rc);
+    rc = lk_txn_tree(x, in->call->words[0], NULL, &t);
+    if (rc == 0)
+        rc = lk_tree_load(t, next_ascending, in);
+    bool filled = rc == EEXIST;
+    if (rc == 0)
+        rc = lk_txn_commit(x, NULL);
+    if (rc != 0)
+        lk_txn_abort(x);
+    return rc == 0 || filled ? CLI_OK : load_failed(in, rc);
 }
 
 /* Lines until the next commit.  *n = how many. */
-static int load_some(struct db_call *call, uint64_t *n, uint64_t *total)
+static int load_some(struct input *in, uint64_t *n)
 {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t size;
     lk_txn *x;
     lk_tree *t;
-    int rc = lk_txn_begin(call->db, &x);
-    if (rc != 0)
-        return db_failed(call, "load", rc);
-    rc = lk_txn_tree(x, call->words[0], NULL, &t);
-    uint64_t most = call->commit_every != 0 ? call->commit_every : DEFAULT_COMMIT;
-    for (*n = 0; rc == 0 && *n < most && !cli_stop; ++*n) {
-        size = getline(&line, &room, stdin);
-        if (size < 0)
-            break;
-        if (size > 0 && line[size - 1] == '\n')
-            line[size - 1] = '\0';
-        ++*total;
-        rc = store_line(call, t, line);
-    }
-    free(line);
-    bool bad_line = rc == EINVAL;
+    uint64_t most = in->call->commit_every != 0 ? in->call->commit_every : DEFAULT_COMMIT;
+    int rc = read_entry(in);
+    *n = 0;
+    if (rc == ENOENT)
+        return CLI_OK;
     if (rc == 0)
+        rc = lk_txn_begin(in->call->db, &x);
+    if (rc != 0)
+        return load_failed(in, rc);
+    rc = lk_txn_tree(x, in->call->words[0], NULL, &t);
+    for (; rc == 0 && *n < most && (rc = read_entry(in)) == 0; ++*n) {
+        rc =
+            lk_tree_put(t, in->text.bytes, (struct lk_bytes){in->value.data, in->value.size}, NULL);
+        in->pending = false;
+    }
+    if (rc == 0 || rc == ENOENT)
         rc = lk_txn_commit(x, NULL);
     if (rc == 0)
         return CLI_OK;
     lk_txn_abort(x);
-    if (bad_line)
-        return cli_fail(CLI_PROBLEM, "line %" PRIu64 " is no entry", *total);
-    return db_failed(call, call->words[0], rc);
+    return load_failed(in, rc);
 }
 
 int db_load(struct db_call *call)
 {
-    struct cli_progress progress;
-    uint64_t n = 1, total = 0;
-    int code = CLI_OK;
-    cli_progress_begin(&progress, "load", 0, call->quiet);
-    progress.unit = "entries";
+    struct input in = {.call = call};
+    uint64_t n = 1;
+    cli_progress_begin(&in.progress, "load", 0, call->quiet);
+    in.progress.unit = "entries";
+    int code = call->commit_every == 0 ? load_ascending(&in) : CLI_OK;
     while (code == CLI_OK && n > 0 && !cli_stop) {
-        code = load_some(call, &n, &total);
-        cli_progress_show(&progress, total, NULL);
+        code = load_some(&in, &n);
+        cli_progress_show(&in.progress, in.lines, NULL);
     }
-    cli_progress_end(&progress);
+    cli_progress_end(&in.progress);
+    drop_entry(&in);
+    free(in.line);
+    free((void *)(uintptr_t)in.last.at);
     return code == CLI_OK && cli_stop ? CLI_STOPPED : code;
 }

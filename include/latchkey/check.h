@@ -40,6 +40,7 @@ enum lk_check_error {
     LK_CHECK_CRASH,         /* a signal: null pointer and the like */
     LK_CHECK_UNSUPPORTED,   /* a call that the checker does not model */
     LK_CHECK_BUSY_WAIT,     /* goes round and round a futex call that does not sleep */
+    LK_CHECK_LIVELOCK,      /* threads that all go on, with effects, and come to no end */
     LK_CHECK_ERRORS         /* how many there are */
 };
 

@@ -116,6 +116,23 @@ void count_walk(void)
     }
 }
 
+void count_fair_walk(void)
+{
+    if (lkc->end == RUN_UPGRADE || lkc->end == RUN_STOPPED)
+        return;
+    judge();
+    stop_after_error();
+}
+
+void count_looks(void)
+{
+    if (lkc->first_error_ns == 0 || lkc->opt.keep_going || ++lkc->looks % 1024 != 0 ||
+        lkc_now_ns() - lkc->first_error_ns < LOOK_ON_NS)
+        return;
+    lkc->stop = true;
+    stop_run();
+}
+
 void count_progress(void)
 {
     if (lkc->opt.quiet || lkc->runs % 1024 != 0)

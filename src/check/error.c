@@ -24,6 +24,7 @@ static const char *const names[LK_CHECK_ERRORS] = {
     [LK_CHECK_CRASH] = "crash",
     [LK_CHECK_UNSUPPORTED] = "unsupported",
     [LK_CHECK_BUSY_WAIT] = "busy-wait",
+    [LK_CHECK_LIVELOCK] = "livelock",
 };
 
 const char *lk_check_error_name(enum lk_check_error kind)

@@ -285,6 +285,7 @@ static struct event *recorded(unsigned kind)
     if (f->pos >= t->len) {
         if (stop_asked())
             stop_run();
+        count_looks();
         run_turn(f->tid);
         if (t->len >= lkc->opt.max_events && kind != EK_END) {
             lkc->bounded = true;
@@ -378,7 +379,8 @@ uint64_t explore_read(const struct access *a)
         uint64_t state = 0;
         if (op_is_asked(a->op)) {
             state = run_state_hash(f);
-            cut_spin(a, state);
+            if (lkc->fair == NULL)
+                cut_spin(a, state);
         }
         run_await(a, await_key(a, state));
         new_read(a, state);
@@ -463,6 +465,7 @@ uint32_t explore_choice(uint32_t ways, uint64_t pc)
     }
     self()->pos++;
     self()->lap++;
+    self()->unseen++;
     uint32_t value = (uint32_t)e->value;
     explore_operation_done();
     return value;

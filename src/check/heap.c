@@ -128,6 +128,7 @@ void *heap_new(size_t size, size_t align, bool zero, uint64_t pc)
     a->block[a->nblocks++] = (struct block){.addr = addr, .size = size, .new_pc = pc};
     memset((void *)addr, zero ? 0 : FILL, size);
     f->lap++;
+    f->unseen++;
     return (void *)addr;
 }
 
@@ -155,6 +156,7 @@ void heap_delete(void *p, uint64_t pc)
     b->freed = true;
     b->free_pc = pc;
     self()->lap++;
+    self()->unseen++;
 }
 
 size_t heap_size(const void *p)

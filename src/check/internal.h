@@ -363,6 +363,7 @@ struct fiber {
     uintptr_t watched; /* such memory that it is about to write, in words, as it was; 0 = none */
     uint64_t before[3];
     uint8_t nwatched;
+    uint32_t unseen;   /* effects on what no hash covers: blocks, keys, large writes, choices */
     uint32_t deeds;    /* effects so far that other processes can see */
     uint32_t spared;   /* ... when it last could have died and did not */
     uint64_t quiet;    /* plain accesses since the last event */
@@ -505,10 +506,21 @@ struct failure {
 /* After each run and each walk: what came of it. */
 void count_run(void);
 void count_walk(void);
+void count_fair_walk(void);
 void count_progress(void);
 void count_reset(void);
 /* The search is to end: enough is known, or somebody asked. */
 bool count_must_stop(void);
+/* Within a run, which may have no end: an error is known, and no shorter one was found for long. */
+void count_looks(void);
+
+/* ---- livelock (fair.c) ----------------------------------------------------------------------- */
+
+void fair_walks(void (*walk)(void));
+/* On such a walk, a thread that is about to add an event waits until it is drawn: of those that are
+ * `able` to go on. */
+void fair_turn(uint32_t tid);
+struct fiber *fair_pick(bool (*able)(uint32_t tid));
 
 /* ---- the end from outside (stop.c) ----------------------------------------------------------- */
 
@@ -551,6 +563,7 @@ struct checker {
     bool tls_apart; /* a thread pointer for each thread, see program.c */
     enum run_end end;
     bool walking; /* random walk: one branch is taken, the others are dropped */
+    void *fair;   /* a walk through one fair interleaving */
     uint64_t rng;
     double weight;
     bool stop;
@@ -563,6 +576,7 @@ struct checker {
     struct failure *failures;
     void *shadow, *heap, *keys, *facts, *met;
     uint64_t serial;             /* runs begun, of all modes and walks */
+    uint64_t looks;              /* at the clock, or nearly, since an error was met */
     uint64_t marked;             /* blocks reached so far */
     uint64_t race_pc;            /* the other access of a race */
     uint32_t *keep, *kept_index; /* scratch of revisits */

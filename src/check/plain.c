@@ -340,6 +340,7 @@ static void watch(struct fiber *f, uintptr_t addr, size_t size)
         return; /* its stack is looked at as a whole */
     if (size > WATCHED) {
         f->lap++;
+        f->unseen++;
         return;
     }
     f->watched = addr & ~(uintptr_t)7;

@@ -150,11 +150,11 @@ static bool eligible(uint32_t tid)
     case FS_JOIN:
         return graph_ended(g, f->wait);
     case FS_TURN:
-        return may_extend(tid);
+        return lkc->fair != NULL || may_extend(tid);
     case FS_AWAIT:
         if (awaits(tid))
             return must_wait(tid);
-        return lkc->mode == MODE_FAST || may_extend(tid);
+        return lkc->mode == MODE_FAST || lkc->fair != NULL || may_extend(tid);
     case FS_STUCK:
     case FS_DONE:
         break;
@@ -167,6 +167,8 @@ static struct fiber *pick(void)
     const struct graph *g = &lkc->g;
     for (uint32_t t = lkc->nfibers; t < g->nthreads; t++)
         (void)run_fiber(t);
+    if (lkc->fair != NULL)
+        return fair_pick(eligible);
     if (g->t[g->last].live && eligible(g->last))
         return lkc->fibers[g->last];
     for (uint32_t t = 0; t < g->nthreads; t++)
@@ -177,6 +179,10 @@ static struct fiber *pick(void)
 
 void run_turn(uint32_t tid)
 {
+    if (lkc->fair != NULL) {
+        fair_turn(tid);
+        return;
+    }
     if (lkc->mode == MODE_FAST || may_extend(tid))
         return;
     self()->state = FS_TURN;
@@ -275,6 +281,7 @@ static void start(struct fiber *f)
     f->lap = 0;
     f->changed = 0;
     f->watched = 0;
+    f->unseen = 0;
     f->error = 0;
     f->deeds = f->spared = 0;
     f->process = 0;

@@ -16,6 +16,10 @@ static uint64_t draw(void)
 
 void explore_push(struct snapshot *s)
 {
+    if (lkc->fair != NULL) { /* one interleaving is followed */
+        snapshot_free(s);
+        return;
+    }
     if (lkc->walking) { /* keep one of all branches, each with equal chance */
         lkc->branches++;
         if (draw() % (lkc->branches + 1) != 0) {
@@ -136,6 +140,13 @@ static void walk(void)
         count_walk();
 }
 
+static void fair_walk(void)
+{
+    root();
+    run_once();
+    count_fair_walk();
+}
+
 /* The random walks; false if the mode has to rise first. */
 static void walks(void)
 {
@@ -191,6 +202,7 @@ void explore_all(void)
             lkc->upgrade = false;
             count_reset();
         }
+        fair_walks(fair_walk);
         walks();
         if (!lkc->upgrade && !lkc->stop && !lkc->opt.random_only)
             exhaust();

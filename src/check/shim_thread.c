@@ -123,6 +123,7 @@ int pthread_key_create(pthread_key_t *key, void (*destroy)(void *))
     keys()->destroy[keys()->n] = destroy;
     *key = keys()->n++;
     self()->lap++;
+    self()->unseen++;
     return 0;
 }
 
@@ -142,6 +143,7 @@ int pthread_setspecific(pthread_key_t key, const void *value)
     if (key > self()->keys_used)
         self()->keys_used = key;
     self()->lap++;
+    self()->unseen++;
     return 0;
 }
 

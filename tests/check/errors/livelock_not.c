@@ -1,6 +1,7 @@
 /* One thread polls under a lock, with effects in every lap; to keep the other from ever moving
- * would not be fair.  So there is no livelock; but the executions have no end, and the bound says
- * so. Options: --executions 300 --loops 60
+ * would not be fair: no livelock.  But the executions have no end, and a bound is hit.
+ *
+ * Options: --executions 300 --loops 60
  * Expect: bound */
 #include <pthread.h>
 #include <stdbool.h>

@@ -93,26 +93,33 @@ typedef unsigned char lk_word_any_u8_ __attribute__((may_alias));
 
 static inline void lk_word_copy_out(void *to, const void *guarded, size_t size)
 {
-    size_t words = ((uintptr_t)guarded & 7) == 0 ? size / 8 : 0;
-    for (size_t i = 0; i < words; i++) {
-        uint64_t v = __atomic_load_n((const lk_word_any_u64_ *)guarded + i, __ATOMIC_RELAXED);
-        __builtin_memcpy((char *)to + 8 * i, &v, 8);
+    size_t at = 0;
+    if (LK_LIKELY(((uintptr_t)guarded & 7) == 0)) {
+#pragma GCC unroll 4
+        for (; size - at >= 8; at += 8) {
+            const lk_word_any_u64_ *from = (const lk_word_any_u64_ *)guarded + at / 8;
+            uint64_t v = __atomic_load_n(from, __ATOMIC_RELAXED);
+            __builtin_memcpy((char *)to + at, &v, 8);
+        }
     }
-    for (size_t i = 8 * words; i < size; i++)
-        ((unsigned char *)to)[i] =
-            __atomic_load_n((const lk_word_any_u8_ *)guarded + i, __ATOMIC_RELAXED);
+    for (; at < size; at++)
+        ((unsigned char *)to)[at] =
+            __atomic_load_n((const lk_word_any_u8_ *)guarded + at, __ATOMIC_RELAXED);
 }
 
 static inline void lk_word_copy_in(void *guarded, const void *from, size_t size)
 {
-    size_t words = ((uintptr_t)guarded & 7) == 0 ? size / 8 : 0;
-    for (size_t i = 0; i < words; i++) {
-        uint64_t v;
-        __builtin_memcpy(&v, (const char *)from + 8 * i, 8);
-        __atomic_store_n((lk_word_any_u64_ *)guarded + i, v, __ATOMIC_RELAXED);
+    size_t at = 0;
+    if (LK_LIKELY(((uintptr_t)guarded & 7) == 0)) {
+#pragma GCC unroll 4
+        for (; size - at >= 8; at += 8) {
+            uint64_t v;
+            __builtin_memcpy(&v, (const char *)from + at, 8);
+            __atomic_store_n((lk_word_any_u64_ *)guarded + at / 8, v, __ATOMIC_RELAXED);
+        }
     }
-    for (size_t i = 8 * words; i < size; i++)
-        __atomic_store_n((lk_word_any_u8_ *)guarded + i, ((const unsigned char *)from)[i],
+    for (; at < size; at++)
+        __atomic_store_n((lk_word_any_u8_ *)guarded + at, ((const unsigned char *)from)[at],
                          __ATOMIC_RELAXED);
 }
 

@@ -140,9 +140,20 @@ static int enter_reading(lk_rwlock *l, uint64_t *seen)
     return EBUSY;
 }
 
+/* A lock of the kind prefer-reader is free, and a writer that waits looks at it: a stream of short
+ * sections in another thread's cache would rarely be seen free, so leave it one moment. */
+static bool makes_way(uint64_t s, unsigned kind)
+{
+    return kind == LK_RWLOCK_PREFER_READER && (s & (AWAKE | WRITER | INSIDE)) == AWAKE;
+}
+
 static int rdlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
 {
     struct lki_spin spin;
+    if (makes_way(seen, kind_of(l))) {
+        lki_spin_pause();
+        seen = look(l);
+    }
     int rc = enter_reading(l, &seen);
     if (rc != EBUSY)
         return rc;
@@ -265,7 +276,9 @@ static void look_on(lk_rwlock *l, uint64_t *seen, struct writer *me)
         return;
     me->counted = true;
     lki_spin_pause();
-    *seen = look(l);
+    /* A guess, that only this writer is there: a look would bring the line here for reading, and
+     * the moment in which the lock is free would be over before it came for writing. */
+    *seen = ONE_WRITER | AWAKE;
 }
 
 static int wrlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The larger models: every line "Campaign: OPTIONS" of a model's comment, explored to the end, each
 # with the number of its executions.  A run that has ended on the present sources is not run again.
+# usage: campaign.sh [NAME...]    only these models (rmutex lock_rwlock ...)
 #     CAMPAIGN_SHORT=1    a minute for each; what has no end by then is only said to have no error
 #     CAMPAIGN_DIR        where the results are kept (default build/campaign/model)
 #     MODEL_LIMIT         seconds for each (default 14400)
@@ -23,6 +24,7 @@ key="$form $(cd "$here/../.." && find src include tests/model -type f -print0 | 
 ended=0 failed=0 bounded=0
 for model in "$here"/*_model.c; do
     name=$(basename "$model" _model.c)
+    [ $# -eq 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
     number=0
     while read -r run <&3; do
         number=$((number + 1))

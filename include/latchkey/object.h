@@ -69,11 +69,11 @@ struct lk_class {
 /* An object, in its owner's memory.  All zero bytes but for class_ are a ghost. */
 struct lk_object {
     void *state_;
+    uint32_t used_; /* a hint for eviction; beside state_, in the same cache line */
+    uint32_t unused_;
     const struct lk_class *class_;
     lk_object *next_, *prev_; /* among the loaded ones of the heap */
     size_t bytes_;
-    uint32_t used_; /* a hint for eviction */
-    uint32_t unused_;
 };
 
 struct lk_heap_options {

@@ -110,38 +110,35 @@ static void set_end(lk_cursor *c, const struct lki_node *leaf)
     c->ended_ = true; /* behind this leaf */
 }
 
-/* Down from `ref` along the near edge. */
-static int go_down(lk_cursor *c, struct lki_ref *ref, int level)
+/* Down from `n` along the near edge. */
+static int go_down(lk_cursor *c, struct lki_node *n)
 {
     for (;;) {
-        struct lki_node *n;
-        int rc = lki_use(c->tree_, ref, level, &n);
-        if (rc != 0)
-            return rc;
         uint32_t near = c->down_ ? n->page->count - 1 : 0;
-        level = n->page->level - 1;
-        if (level < 0) {
+        if (n->page->level == 0) {
             c->at_ = near;
             set_end(c, n);
             return 0;
         }
         c->path_[c->depth_].node = n;
         c->path_[c->depth_++].at = near;
-        ref = n->child[near];
+        int rc = lki_use_child(c->tree_, n, near, &n);
+        if (rc != 0)
+            return rc;
     }
 }
 
-/* Ask for the leaf behind the next one, and for the next one's beginning: where one leaf lies says
- * nothing about where the next does. */
+/* Ask for the next leaf while this one is read: where one leaf lies says nothing about where the
+ * next does. */
 static void look_ahead(const struct lki_node *n, uint32_t at, bool down)
 {
+    enum { LEAF = 2048 };
     uint32_t next = down ? at - 1 : at + 1, far = down ? at - 2 : at + 2; /* -1 is UINT32_MAX */
-    if (next >= n->page->count || n->child[next] == NULL)
+    if (n->guess == NULL || next >= n->page->count)
         return;
     /* [cursor.1] relaxed: a guess that decides nothing. */
-    uint64_t state =
-        lk_load_rlx_u64((const uint64_t *)(const void *)&n->child[next]->object.state_);
-    for (uint32_t i = 0; state != 0 && i < 1024; i += 64)
+    uint64_t state = lk_load_rlx_u64(&n->guess[next]);
+    for (uint32_t i = 0; state != 0 && i < LEAF; i += 64)
         lk_prefetch((const char *)(uintptr_t)state + i);
     if (far < n->page->count)
         lk_prefetch(n->child[far]);
@@ -157,7 +154,8 @@ static int next_leaf(lk_cursor *c)
             continue;
         *at += c->down_ ? UINT32_MAX : 1;
         look_ahead(n, *at, c->down_);
-        return go_down(c, n->child[*at], n->page->level - 1);
+        int rc = lki_use_child(c->tree_, n, *at, &n);
+        return rc == 0 ? go_down(c, n) : rc;
     }
     c->ended_ = true;
     return ENOENT;
@@ -201,7 +199,9 @@ static int begin(lk_cursor *c)
         c->ended_ = true;
         return ENOENT;
     }
-    return go_down(c, c->tree_->root, -1);
+    struct lki_node *root;
+    int rc = lki_use(c->tree_, c->tree_->root, -1, &root);
+    return rc == 0 ? go_down(c, root) : rc;
 }
 
 static int keep_key(lk_cursor *c, struct lk_bytes key)

@@ -73,9 +73,11 @@ static inline __attribute__((always_inline)) uint32_t search(const struct lki_no
     *equal = false;
     if (low >= high)
         return low;
-    /* The steps of the search wait for each other: have their cache lines come all at once. */
-    for (uint32_t i = 0; i < high; i += 64 / sizeof *s)
-        lk_prefetch(s + i);
+    /* The steps of the search wait for each other: have their cache lines come all at once.  Those
+     * of a node that does not change came with it. */
+    if (n->edit != 0)
+        for (uint32_t i = 0; i < high; i += 64 / sizeof *s)
+            lk_prefetch(s + i);
     uint32_t first = lki_first_of(key, p->prefix);
     uint32_t at = lower(s, low, high, first);
     if (p->prefix > 0) {
@@ -140,6 +142,7 @@ void lki_node_free(struct lki_node *n)
     if (n->page != (void *)(n + 1))
         free(n->page);
     free(n->child);
+    free(n->guess);
     free(n);
 }
 
@@ -167,6 +170,7 @@ struct lki_node *lki_node_copy(const struct lki_node *from, uint64_t edit)
     *n = *from;
     n->edit = edit;
     n->child = NULL;
+    n->guess = NULL;
     n->child_room = 0;
     uint32_t size = from->size + from->size / 4 + 64;
     n->page = malloc(size);
@@ -404,6 +408,8 @@ struct lki_node *lki_node_seal(struct lki_node *n, struct lk_bytes *record)
         return NULL;
     struct lki_page *p = (void *)(sealed + 1);
     *sealed = *n;
+    if (n->page->level > 0)
+        sealed->guess = calloc(n->page->count, sizeof *n->guess); /* without, too, it is a node */
     sealed->page = p;
     sealed->size = size;
     write_compact(n, p, size);
@@ -474,6 +480,7 @@ int lki_node_parse(const void *bytes, size_t size, uint64_t oid, struct lki_node
     if (rc == 0 && n->page->level > 0) {
         n->child_room = n->page->count;
         n->child = calloc(n->child_room, sizeof(struct lki_ref *));
+        n->guess = calloc(n->child_room, sizeof *n->guess); /* without, too, it is a node */
         rc = n->child != NULL ? 0 : ENOMEM;
     }
     if (rc != 0) {

@@ -50,6 +50,7 @@ struct lki_node {
     uint32_t unused;
     uint64_t edit;          /* the edit that may change it; 0 = it never changes */
     struct lki_ref **child; /* of an inner node, by slot */
+    uint64_t *guess;        /* where the children's states were last; NULL while it may change */
     uint32_t child_room;
     struct lki_nodes *nodes; /* that its children are counted in */
 };

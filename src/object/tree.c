@@ -32,49 +32,45 @@ void lki_tree_free(lk_tree *t)
 
 int lki_descend(lk_tree *t, struct lk_bytes key, struct lki_path *path, bool *equal)
 {
-    struct lki_ref *ref = t->root;
-    int level = -1;
+    struct lki_step *s = path->step;
     path->depth = 0;
     *equal = false;
-    while (ref != NULL) {
-        struct lki_step *s = &path->step[path->depth];
-        s->ref = ref;
-        int rc = lki_use(t, ref, level, &s->node);
-        if (rc != 0)
-            return rc;
+    if (t->root == NULL)
+        return 0;
+    s->ref = t->root;
+    int rc = lki_use(t, t->root, -1, &s->node);
+    while (rc == 0) {
         path->depth++; /* levels fall from below LK_DEPTH_MAX_ to 0 */
-        level = s->node->page->level - 1;
-        if (level < 0) {
+        if (s->node->page->level == 0) {
             s->at = lki_node_search(s->node, key, equal);
             return 0;
         }
         s->at = lki_node_child(s->node, key);
-        ref = s->node->child[s->at];
+        s[1].ref = s->node->child[s->at];
+        rc = lki_use_child(t, s->node, s->at, &s[1].node);
+        s++;
     }
-    return 0;
+    return rc;
 }
 
 int lk_tree_get(lk_tree *t, struct lk_bytes key, struct lk_bytes *value)
 {
-    int rc = lki_in_section(), level = -1;
-    struct lki_ref *ref = t->root;
-    while (rc == 0 && ref != NULL) {
-        struct lki_node *n;
-        rc = lki_use(t, ref, level, &n);
-        if (rc != 0)
-            return rc;
-        level = n->page->level - 1;
-        if (level < 0) {
-            bool equal;
-            uint32_t at = lki_node_search(n, key, &equal);
-            if (!equal)
-                return ENOENT;
-            *value = lki_node_value(n, at);
-            return 0;
-        }
-        ref = n->child[lki_node_child(n, key)];
-    }
-    return rc != 0 ? rc : ENOENT;
+    struct lki_node *n;
+    bool equal;
+    int rc = lki_in_section();
+    if (rc == 0 && t->root == NULL)
+        rc = ENOENT;
+    if (rc == 0)
+        rc = lki_use(t, t->root, -1, &n);
+    while (rc == 0 && n->page->level > 0)
+        rc = lki_use_child(t, n, lki_node_child(n, key), &n);
+    if (rc != 0)
+        return rc;
+    uint32_t at = lki_node_search(n, key, &equal);
+    if (!equal)
+        return ENOENT;
+    *value = lki_node_value(n, at);
+    return 0;
 }
 
 static int first_of(lk_tree *t, const struct lk_range *range, bool down, struct lk_bytes *key,

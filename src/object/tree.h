@@ -95,6 +95,22 @@ struct lki_path {
 /* What lki_use() says of a node that is of another level. */
 int lki_wrong_level(const struct lki_ref *ref, const struct lki_node *n, int level);
 
+/* The page of a node that was loaded lies behind it: what a search looks at can come with its head,
+ * slots of inner nodes, all of a leaf, whose cells would else be waited for once more. */
+static inline void lki_node_prefetch(uint64_t node, int level)
+{
+    enum { LEAF = 1280, INNER = 1024 };
+    for (uint32_t at = 0; at < (level == 0 ? LEAF : INNER); at += 64)
+        lk_prefetch((const char *)(uintptr_t)node + at);
+}
+
+static inline int lki_check_level(const struct lki_ref *ref, const struct lki_node *n, int level)
+{
+    if (__builtin_expect(level >= 0 && n->page->level != level, 0))
+        return lki_wrong_level(ref, n, level);
+    return 0;
+}
+
 /* The node of `ref`, loaded; level < 0: any, else LK_ECORRUPT if it is another. */
 static inline int lki_use(lk_tree *t, struct lki_ref *ref, int level, struct lki_node **node)
 {
@@ -102,13 +118,34 @@ static inline int lki_use(lk_tree *t, struct lki_ref *ref, int level, struct lki
     int rc = lk_object_use(t->source.nodes->heap, &ref->object, &t->source, &state);
     if (__builtin_expect(rc != 0, 0))
         return rc;
-    struct lki_node *n = *node = state;
-    /* The page of a node that was loaded lies behind it: its slots can come with its head. */
-    for (uint32_t at = 64; at < 512; at += 64)
-        lk_prefetch((const char *)state + at);
-    if (__builtin_expect(level >= 0 && n->page->level != level, 0))
-        return lki_wrong_level(ref, n, level);
-    return 0;
+    *node = state;
+    return lki_check_level(ref, *node, level);
+}
+
+/* The child of `above` at `at`, of the level below.  Where its node was last is asked for before
+ * its object has said where it is. */
+static inline int lki_use_child(lk_tree *t, const struct lki_node *above, uint32_t at,
+                                struct lki_node **node)
+{
+    struct lki_ref *ref = above->child[at];
+    int level = above->page->level - 1;
+    void *state;
+    uint64_t guess = 0;
+    if (above->guess != NULL) {
+        /* [tree.1] relaxed: a guess that decides nothing. */
+        guess = lk_load_rlx_u64(&above->guess[at]);
+        lki_node_prefetch(guess, level);
+    }
+    int rc = lk_object_use(t->source.nodes->heap, &ref->object, &t->source, &state);
+    if (__builtin_expect(rc != 0, 0))
+        return rc;
+    if (__builtin_expect(guess != (uint64_t)(uintptr_t)state && above->guess != NULL, 0)) {
+        /* [tree.2] relaxed: the next one's guess. */
+        lk_store_rlx_u64(&above->guess[at], (uint64_t)(uintptr_t)state);
+        lki_node_prefetch((uint64_t)(uintptr_t)state, level);
+    }
+    *node = state;
+    return lki_check_level(ref, *node, level);
 }
 
 /* 0 inside a section, EPERM outside. */

@@ -17,7 +17,8 @@ check() {
 # load options...: the lines, into a new store
 load() {
     rm -f "$db" "$db-lock"
-    "$LK" db load "$db" t --csv --quiet --sync none "$@" <"$place/in" || { failed=1; echo "FAIL: load"; }
+    "$LK" db load "$db" t --csv --quiet --sync none "$@" <"$place/in" ||
+        { failed=1; echo "FAIL: load"; }
 }
 commits() { "$LK" db history "$db" | wc -l; }
 
@@ -41,7 +42,9 @@ check "into a tree that has entries"
 seq -f 'k%06g,x' 1 2000 | shuf --random-source=<(yes) >"$place/in"
 load
 check "shuffled"
-printf 'k1,a\nk2,b\nno entry\n' | "$LK" db load "$db" other --csv --quiet 2>"$place/said" && failed=1
+printf 'k1,a\nk2,b\nno entry\n' |
+    "$LK" db load "$db" other --csv --quiet 2>"$place/said" && failed=1
 grep -q 'line 3 is no entry' "$place/said" || { failed=1; cat "$place/said"; }
-"$LK" db dump "$db" other >"$place/got" 2>&1 && { failed=1; echo "FAIL: half of bad input is there"; }
+"$LK" db dump "$db" other >"$place/got" 2>&1 &&
+    { failed=1; echo "FAIL: half of bad input is there"; }
 exit $failed

@@ -233,7 +233,7 @@ static void begin(struct thing *t, int n, const struct lk_heap_options *limit)
 {
     T_REQUIRE_RC(lk_heap_new(&heap, limit), 0);
     for (int i = 0; i < n; i++)
-        t[i] = (struct thing){{NULL, &thing_class, NULL, NULL, 0, 0, 0}, i + 1, NULL};
+        t[i] = (struct thing){.object = {.class_ = &thing_class}, .number = i + 1};
     sem_init(&arrived, 0, 0);
 }
 

@@ -77,6 +77,7 @@ static void give_up(void *arg)
     }
     g->count = m->count;
     lkp_set_owner(&m->owner, 0);
+    lkp_mutex_left(m);
     lk_mutex_unlock(&m->lock);
 }
 
@@ -94,6 +95,7 @@ static void take_back(void *arg)
             g->relocked = lkp_robust_lock(&m->robust, m->key, NULL, false);
         return;
     }
+    lkp_mutex_entered(m, true);
     lk_mutex_lock(&m->lock);
     lkp_set_owner(&m->owner, lkp_tid());
     m->count = g->count;
@@ -108,8 +110,12 @@ static int wait_on(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock
         return EINVAL;
     pthread_testcancel();
     bool plain = lkp_mutex_ours(m) && lkp_mutex_plain(m);
-    if (plain && !lkp_mutex_robust(m))
-        return lk_cond_wait_clock(&c->cond, &m->lock, clock, deadline);
+    if (plain && !lkp_mutex_robust(m)) {
+        lkp_mutex_left(m);
+        int rc = lk_cond_wait_clock(&c->cond, &m->lock, clock, deadline);
+        lkp_mutex_entered(m, true);
+        return rc;
+    }
     if (!plain && lkp_mutex_ours(m) && lkp_owner(&m->owner) != lkp_tid())
         return EPERM;
     struct given_up g = {.mutex = mutex};

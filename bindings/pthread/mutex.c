@@ -64,26 +64,21 @@ static int owned(struct lkp_mutex *m)
     return 0;
 }
 
-static int lock_owned(struct lkp_mutex *m, clockid_t clock, const struct timespec *deadline)
-{
-    int rc = own_already(m, false);
-    if (rc != 0)
-        return rc == EALREADY ? 0 : rc;
-    rc = lk_mutex_lock_clock(&m->lock, clock, deadline);
-    return rc == 0 ? owned(m) : rc;
-}
-
 int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     struct lkp_mutex *m = lkp_mutex(mutex);
     if (!lkp_mutex_ours(m))
         return lkp_real()->mutex_lock(mutex);
-    if (!lkp_mutex_plain(m))
-        return lock_owned(m, CLOCK_MONOTONIC, NULL);
-    if (lkp_mutex_robust(m))
+    if (!lkp_mutex_plain(m)) {
+        int rc = own_already(m, false);
+        if (rc != 0)
+            return rc == EALREADY ? 0 : rc;
+    } else if (lkp_mutex_robust(m)) {
         return lkp_robust_lock(&m->robust, m->key, NULL, false);
+    }
+    lkp_mutex_entered(m, true); /* before it may wait for ever */
     lk_mutex_lock(&m->lock);
-    return 0;
+    return lkp_mutex_plain(m) ? 0 : owned(m);
 }
 
 int pthread_mutex_trylock(pthread_mutex_t *mutex)
@@ -93,13 +88,13 @@ int pthread_mutex_trylock(pthread_mutex_t *mutex)
         return lkp_real()->mutex_trylock(mutex);
     if (lkp_mutex_robust(m))
         return lkp_robust_lock(&m->robust, m->key, NULL, true);
-    if (lkp_mutex_plain(m))
-        return lk_mutex_trylock(&m->lock);
-    int rc = own_already(m, true);
+    int rc = lkp_mutex_plain(m) ? 0 : own_already(m, true);
     if (rc != 0)
         return rc == EALREADY ? 0 : rc;
     rc = lk_mutex_trylock(&m->lock);
-    return rc == 0 ? owned(m) : rc;
+    if (rc == 0)
+        lkp_mutex_entered(m, false);
+    return rc == 0 && !lkp_mutex_plain(m) ? owned(m) : rc;
 }
 
 static int robust_lock_clock(struct lkp_mutex *m, clockid_t clock, const struct timespec *abstime)
@@ -119,11 +114,15 @@ int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struc
     struct lkp_mutex *m = lkp_mutex(mutex);
     if (!lkp_mutex_ours(m))
         return lkp_real()->mutex_clocklock(mutex, clock, abstime);
-    if (!lkp_mutex_plain(m))
-        return lock_owned(m, clock, abstime);
     if (lkp_mutex_robust(m))
         return robust_lock_clock(m, clock, abstime);
-    return lk_mutex_lock_clock(&m->lock, clock, abstime);
+    int rc = lkp_mutex_plain(m) ? 0 : own_already(m, false);
+    if (rc != 0)
+        return rc == EALREADY ? 0 : rc;
+    rc = lk_mutex_lock_clock(&m->lock, clock, abstime);
+    if (rc == 0)
+        lkp_mutex_entered(m, false); /* who waits with a deadline waits not for ever */
+    return rc == 0 && !lkp_mutex_plain(m) ? owned(m) : rc;
 }
 
 int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *abstime)
@@ -147,6 +146,7 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex)
             return 0;
         lkp_set_owner(&m->owner, 0);
     }
+    lkp_mutex_left(m);
     lk_mutex_unlock(&m->lock);
     return 0;
 }

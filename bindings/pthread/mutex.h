@@ -2,14 +2,15 @@
 #ifndef LKP_MUTEX_H
 #define LKP_MUTEX_H
 
+#include "order.h"
 #include "robust.h"
 
 /* Over a pthread_mutex_t. */
 struct lkp_mutex {
     lk_mutex lock;
-    uint32_t count; /* recursive: how many times over */
-    uint32_t owner; /* recursive and error-checking: thread id, 0 none */
-    uint32_t unused;
+    uint32_t count;    /* recursive: how many times over */
+    uint32_t owner;    /* recursive and error-checking: thread id, 0 none */
+    uint32_t order;    /* its number in the order graph, 0 none yet */
     uint32_t kind;     /* glibc's place and values */
     lk_rrwlock robust; /* in place of `lock`, if there is a key */
     uint32_t key;      /* of a process-shared normal one, with $LK_PTHREAD_ROBUST; else 0 */
@@ -43,6 +44,18 @@ static inline bool lkp_mutex_plain(const struct lkp_mutex *m)
 static inline bool lkp_mutex_robust(const struct lkp_mutex *m)
 {
     return __builtin_expect(m->key != 0, 0) && lkp_have_segment();
+}
+
+/* For the order graph, which is of one process. */
+#define lkp_mutex_entered(m, waits)                                                                \
+    do {                                                                                           \
+        if (((m)->kind & LKP_KIND_SHARED) == 0)                                                    \
+            lkp_order_enter(&(m)->order, m, "mutex", waits);                                       \
+    } while (0)
+
+static inline void lkp_mutex_left(const struct lkp_mutex *m)
+{
+    lkp_order_leave(&m->order);
 }
 
 /* Another thread may read it while this one writes. */

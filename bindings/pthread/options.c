@@ -1,5 +1,6 @@
 /* options.c - the environment, libc's functions, thread ids. */
 #include "interpose.h"
+#include "order.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
@@ -124,6 +125,7 @@ uint32_t lkp_tid_slowly(void)
 static void in_child(void)
 {
     lkp_tid_cache = 0;
+    lkp_order_child();
 }
 
 __attribute__((constructor)) static void begin(void)
@@ -131,4 +133,5 @@ __attribute__((constructor)) static void begin(void)
     (void)lkp_real();
     (void)lkp_chosen(LKP_MUTEX);
     (void)pthread_atfork(NULL, NULL, in_child);
+    lkp_order_begin();
 }

@@ -2,6 +2,7 @@
  * so, over the robust form. */
 #include <errno.h>
 
+#include "order.h"
 #include "robust.h"
 
 /* Over a pthread_rwlock_t. */
@@ -10,8 +11,9 @@ struct lkp_rwlock {
     lk_rrwlock robust;
     uint32_t writer; /* thread id of the writer, 0 none; not of a robust one */
     uint32_t shared;
-    uint32_t key; /* of a robust one; 0: it is none */
-    uint32_t unused[3];
+    uint32_t key;   /* of a robust one; 0: it is none */
+    uint32_t order; /* its number in the order graph, 0 none yet */
+    uint32_t unused[2];
     uint32_t kind; /* glibc's place and values */
 };
 _Static_assert(sizeof(struct lkp_rwlock) <= sizeof(pthread_rwlock_t), "fits");
@@ -26,6 +28,13 @@ static struct lkp_rwlock *over(pthread_rwlock_t *l)
         __atomic_fetch_or(&r->lock.kind_, r->kind & 3, __ATOMIC_RELAXED);
     return r;
 }
+
+/* For the order graph, which is of one process. */
+#define entered(r, waits)                                                                          \
+    do {                                                                                           \
+        if (!(r)->shared)                                                                          \
+            lkp_order_enter(&(r)->order, r, "rwlock", waits);                                      \
+    } while (0)
 
 static bool is_robust(const struct lkp_rwlock *r)
 {
@@ -99,6 +108,7 @@ int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
         return robust_rdlock(r, NULL, false);
     if (__builtin_expect(writer_of(r) == lkp_tid(), 0))
         return EDEADLK;
+    entered(r, true);
     lk_rwlock_rdlock(&r->lock);
     return 0;
 }
@@ -108,7 +118,12 @@ int pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
     if (!lkp_chosen(LKP_RWLOCK))
         return lkp_real()->rwlock_tryrdlock(lock);
     struct lkp_rwlock *r = over(lock);
-    return is_robust(r) ? robust_rdlock(r, NULL, true) : lk_rwlock_tryrdlock(&r->lock);
+    if (is_robust(r))
+        return robust_rdlock(r, NULL, true);
+    int rc = lk_rwlock_tryrdlock(&r->lock);
+    if (rc == 0)
+        entered(r, false);
+    return rc;
 }
 
 static int rdlock_clock(pthread_rwlock_t *lock, clockid_t clock, const struct timespec *t)
@@ -123,7 +138,10 @@ static int rdlock_clock(pthread_rwlock_t *lock, clockid_t clock, const struct ti
     }
     if (writer_of(r) == lkp_tid())
         return EDEADLK;
-    return lk_rwlock_rdlock_clock(&r->lock, clock, t);
+    int rc = lk_rwlock_rdlock_clock(&r->lock, clock, t);
+    if (rc == 0)
+        entered(r, false);
+    return rc;
 }
 
 int pthread_rwlock_timedrdlock(pthread_rwlock_t *lock, const struct timespec *abstime)
@@ -150,6 +168,7 @@ int pthread_rwlock_wrlock(pthread_rwlock_t *lock)
         return lkp_robust_lock(&r->robust, r->key, NULL, false);
     if (__builtin_expect(writer_of(r) == lkp_tid(), 0))
         return EDEADLK;
+    entered(r, true);
     lk_rwlock_wrlock(&r->lock);
     return wrote(r, 0);
 }
@@ -159,8 +178,12 @@ int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
     if (!lkp_chosen(LKP_RWLOCK))
         return lkp_real()->rwlock_trywrlock(lock);
     struct lkp_rwlock *r = over(lock);
-    return is_robust(r) ? lkp_robust_lock(&r->robust, r->key, NULL, true)
-                        : wrote(r, lk_rwlock_trywrlock(&r->lock));
+    if (is_robust(r))
+        return lkp_robust_lock(&r->robust, r->key, NULL, true);
+    int rc = lk_rwlock_trywrlock(&r->lock);
+    if (rc == 0)
+        entered(r, false);
+    return wrote(r, rc);
 }
 
 static int wrlock_clock(pthread_rwlock_t *lock, clockid_t clock, const struct timespec *t)
@@ -175,7 +198,10 @@ static int wrlock_clock(pthread_rwlock_t *lock, clockid_t clock, const struct ti
     }
     if (writer_of(r) == lkp_tid())
         return EDEADLK;
-    return wrote(r, lk_rwlock_wrlock_clock(&r->lock, clock, t));
+    int rc = lk_rwlock_wrlock_clock(&r->lock, clock, t);
+    if (rc == 0)
+        entered(r, false);
+    return wrote(r, rc);
 }
 
 int pthread_rwlock_timedwrlock(pthread_rwlock_t *lock, const struct timespec *abstime)
@@ -200,6 +226,7 @@ int pthread_rwlock_unlock(pthread_rwlock_t *lock)
     struct lkp_rwlock *r = over(lock);
     if (is_robust(r))
         return lkp_robust_unlock(&r->robust, r->key);
+    lkp_order_leave(&r->order);
     if (writer_of(r) != 0) { /* a reader never finds one here */
         set_writer(r, 0);
         lk_rwlock_wrunlock(&r->lock);

@@ -9,6 +9,7 @@
 
 #define ENTRY_HEADER 24u
 #define GRANULE 48u
+#define SPARE_ENTRIES 512u
 
 static int fill(lk_cache *c, const struct bench_load *load)
 {
@@ -27,9 +28,10 @@ lk_cache *bench_cache_open(const struct bench_load *load, unsigned shards)
 {
     uint64_t entry =
         (ENTRY_HEADER + BENCH_KEY_SIZE + load->value_size + GRANULE - 1) / GRANULE * GRANULE;
-    /* Half as much again: shards fill unevenly, and this measures hits, not evictions. */
+    /* Half as much again, and for few entries more: shards fill unevenly, and this measures hits,
+     * not evictions. */
     struct lk_cache_options options = {
-        .capacity_bytes = entry * load->entries * 3 / 2 + 65536,
+        .capacity_bytes = entry * (load->entries * 3 / 2 + SPARE_ENTRIES) + 65536,
         .entry_bytes = (uint32_t)(BENCH_KEY_SIZE + load->value_size),
         .shards = shards,
     };

@@ -180,6 +180,8 @@ static int seek(lk_cursor *c, struct lk_bytes key, bool open)
     }
     c->depth_ = p.depth - 1;
     struct lki_step *leaf = &p.step[p.depth - 1];
+    if (c->depth_ > 0)
+        look_ahead(c->path_[c->depth_ - 1].node, c->path_[c->depth_ - 1].at, c->down_);
     bool stay = equal && !open;
     c->at_ = c->down_ ? leaf->at - !stay : leaf->at + (equal && open);
     if (c->at_ >= leaf->node->page->count) /* -1 too */

@@ -102,7 +102,7 @@ static void fill(lk_db *db, int n, const char *const *values)
     lk_tree *t;
     lk_txn *x = begin(db, &t);
     for (int i = 0; i < n; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "a%02d", i);
         T_REQUIRE_RC(lk_tree_put(t, text(key), text(values != NULL ? values[i] : "1 -"), NULL), 0);
     }
@@ -303,7 +303,7 @@ static void *audit(void *arg)
         long long sum = 0;
         T_REQUIRE_RC(lk_section_begin(), 0);
         for (int i = 0; i < ACCOUNTS; i++) {
-            char key[8];
+            char key[16];
             snprintf(key, sizeof key, "a%02d", i);
             sum += money(shared, v, key);
             if (i % 3 == 0)
@@ -320,10 +320,10 @@ static void transfer(int from, int to)
 {
     lk_tree *t;
     void *a, *b;
-    char key[2][8];
+    char key[2][16];
     lk_txn *x = begin(shared, &t);
-    snprintf(key[0], 8, "a%02d", from);
-    snprintf(key[1], 8, "a%02d", to);
+    snprintf(key[0], sizeof key[0], "a%02d", from);
+    snprintf(key[1], sizeof key[1], "a%02d", to);
     T_REQUIRE_RC(lk_txn_object(x, t, text(key[0]), &account_class, &a), 0);
     T_REQUIRE_RC(lk_txn_object(x, t, text(key[1]), &account_class, &b), 0);
     ((struct account *)a)->money--;

@@ -5,6 +5,11 @@
 #include "base/error.h"
 #include "object/db.h"
 
+/* gcc 12 does not see that what is allocated here is kept by the table. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 struct lki_private {
     struct lki_private *next;
     lk_tree *tree;
@@ -125,7 +130,7 @@ static int save_value(const struct lki_private *p, struct lki_bytes_kept **out, 
 /* What it was before is no change. */
 static int save_one(const struct lki_private *p)
 {
-    struct lki_bytes_kept *k;
+    struct lki_bytes_kept *k = NULL;
     struct lk_bytes value = {0}, now;
     int rc = save_value(p, &k, &value.size);
     if (rc != 0)
@@ -223,8 +228,8 @@ int lki_private_merge(lk_txn *x, lk_tree *t, struct lk_bytes key, const struct l
                       const struct lk_bytes *theirs, struct lk_bytes *out)
 {
     struct lki_private *p = x->privates != NULL ? *find(x, t, key) : NULL;
-    struct lki_bytes_kept *k;
-    size_t size;
+    struct lki_bytes_kept *k = NULL;
+    size_t size = 0;
     if (p == NULL || p->state == NULL || p->class->merge == NULL)
         return ENOENT;
     int rc = merge(x, p, old, theirs);

@@ -212,7 +212,7 @@ static void free_node(void *state)
 
 static size_t bytes_of(const struct lki_node *n)
 {
-    return sizeof *n + sizeof(struct lki_ref) + n->size + n->child_room * 2 * sizeof(void *);
+    return sizeof *n + sizeof(struct lki_ref) + n->size + 2 * sizeof(void *) * n->child_room;
 }
 
 void lki_ref_stored(struct lki_ref *ref)

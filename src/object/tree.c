@@ -32,11 +32,11 @@ void lki_tree_free(lk_tree *t)
 
 int lki_descend(lk_tree *t, struct lk_bytes key, struct lki_path *path, bool *equal)
 {
-    struct lki_step *s = path->step;
     path->depth = 0;
     *equal = false;
     if (t->root == NULL)
         return 0;
+    struct lki_step *s = &path->step[path->depth];
     s->ref = t->root;
     int rc = lki_use(t, t->root, -1, &s->node);
     while (rc == 0) {

@@ -177,9 +177,10 @@ struct input {
     size_t room;
     struct cli_bytes key, value;
     struct db_text text;
-    struct lk_bytes last; /* the key before, a copy; at NULL: none */
-    bool pending;         /* the entry was read, and is not stored yet */
-    bool bad;             /* the line is no entry */
+    unsigned char *last; /* the key before; NULL: none */
+    size_t last_size;
+    bool pending; /* the entry was read, and is not stored yet */
+    bool bad;     /* the line is no entry */
 };
 
 static void drop_entry(struct input *in)
@@ -217,15 +218,16 @@ static int read_entry(struct input *in)
 static bool ascends(struct input *in)
 {
     struct lk_bytes key = in->text.bytes;
-    size_t least = key.size < in->last.size ? key.size : in->last.size;
-    int order = in->last.at == NULL ? 1 : memcmp(key.at, in->last.at, least);
-    if (order < 0 || (order == 0 && key.size <= in->last.size))
+    size_t least = key.size < in->last_size ? key.size : in->last_size;
+    int order = in->last == NULL ? 1 : memcmp(key.at, in->last, least);
+    if (order < 0 || (order == 0 && key.size <= in->last_size))
         return false;
-    void *copy = realloc((void *)(uintptr_t)in->last.at, key.size + 1);
-    if (copy == NULL)
+    unsigned char *wider = realloc(in->last, key.size + 1);
+    if (wider == NULL)
         return false;
-    memcpy(copy, key.at, key.size);
-    in->last = (struct lk_bytes){copy, key.size};
+    in->last = wider;
+    in->last_size = key.size;
+    memcpy(wider, key.at, key.size);
     return true;
 }
 
@@ -314,6 +316,6 @@ int db_load(struct db_call *call)
     cli_progress_end(&in.progress);
     drop_entry(&in);
     free(in.line);
-    free((void *)(uintptr_t)in.last.at);
+    free(in.last);
     return code == CLI_OK && cli_stop ? CLI_STOPPED : code;
 }

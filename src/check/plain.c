@@ -318,7 +318,8 @@ void plain_read(uintptr_t addr, size_t size, uint64_t pc)
     struct fiber *f = self();
     mind_loops(f);
     if (lkc->mode == MODE_FAST && loc_granule(addr) == LOC_NONE && size <= 8 &&
-        loc_granule(addr + size - 1) == LOC_NONE && nobody_cares(addr))
+        ((addr ^ (addr + size - 1)) < 8 || loc_granule(addr + size - 1) == LOC_NONE) &&
+        nobody_cares(addr))
         return;
     if (size == 0 || program_in_tls(f, addr))
         return;

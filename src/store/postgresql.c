@@ -363,7 +363,7 @@ static int pg_load_many(void *store, void *snap, const uint64_t *oid, size_t n,
     for (size_t i = 0; i < n && rc == 0; i += MANY) {
         size_t some = n - i < MANY ? n - i : MANY;
         struct snap *of = snap;
-        PGresult *r;
+        PGresult *r = NULL;
         bool writing = of->writing; /* the write's own thread, which has its lock */
         struct link *l = writing ? &s->write : &s->read;
         rc = writing ? 0 : begin_reading(s, of);

@@ -83,26 +83,38 @@ def bars(title, rows, unit):
     return c.render()
 
 
-def lines(title, xs, x_names, series, y_name):
-    """Lines over the given x values (logarithmic).  series: (name, values, colour, dash)."""
-    left, top, width, height = 70, 44, 480, 260
-    c = Canvas(left + width + 190, top + height + 44, title)
-    c.text(10, 22, title, size=14, weight="bold")
-    most = max(max(values) for _, values, _, _ in series)
+def ticks_of(most, least, log):
+    """The values with a line across the plot: powers of ten, or some equal steps from 0."""
+    if log:
+        low = math.floor(math.log10(max(least, 1e-6)))
+        high = max(math.ceil(math.log10(most)), low + 1)
+        return [10.0 ** i for i in range(low, high + 1)]
     tick = 10 ** math.floor(math.log10(most))
     if most / tick < 3:
         tick /= 5
-    high = math.ceil(most / tick) * tick
+    return [i * tick for i in range(math.ceil(most / tick) + 1)]
+
+
+def lines(title, xs, x_names, series, y_name, log=False):
+    """Lines over the given x values (logarithmic).  series: (name, values, colour, dash)."""
+    left, top, width, height = 70, 44, 480, max(260, 20 * len(series))
+    c = Canvas(left + width + 190, top + height + 44, title)
+    c.text(10, 22, title, size=14, weight="bold")
+    every = [v for _, values, _, _ in series for v in values]
+    ticks = ticks_of(max(every), min(every), log)
 
     def x(v):
         return left + width * math.log(v / xs[0]) / math.log(xs[-1] / xs[0])
 
     def y(v):
-        return top + height * (1 - v / high)
+        if not log:
+            return top + height * (1 - v / ticks[-1])
+        part = math.log(max(v, ticks[0]) / ticks[0]) / math.log(ticks[-1] / ticks[0])
+        return top + height * (1 - part)
 
-    for i in range(round(high / tick) + 1):
-        c.line(left, y(i * tick), left + width, y(i * tick))
-        c.text(left - 8, y(i * tick) + 4, number(i * tick), "end", 11, "#6b7280")
+    for tick in ticks:
+        c.line(left, y(tick), left + width, y(tick))
+        c.text(left - 8, y(tick) + 4, number(tick), "end", 11, "#6b7280")
     for v, name in zip(xs, x_names):
         c.text(x(v), top + height + 18, name, "middle", 11, "#6b7280")
     c.text(left, top - 8, y_name, size=11, fill="#6b7280")

@@ -191,6 +191,33 @@ class Bench(LkTest):
         for outside in ("src=", "href=", "url(", "<script"):
             self.assertNotIn(outside, text)
 
+    def test_the_page_of_locks_is_whole_and_has_every_lock(self):
+        out, _ = self.lk_quiet("locks", "--sweep", "--rounds", "1", "--window", "1ms", "-q")
+        sweep = json.loads(out)
+        self.assertEqual({p["threads"] for p in sweep["points"]}, {1, 2, 4, 8, 16})
+        self.assertEqual({p["write_percent"] for p in sweep["points"]}, {0, 10, 50})
+        self.assertEqual({p["section_ns"] > 40 for p in sweep["points"]}, {True, False})
+        names = [lock["name"] for lock in sweep["points"][0]["locks"]]
+        for name in ("lk_mutex", "lk prefer-reader", "lk_brlock", "glibc default"):
+            self.assertIn(name, names)
+        for point in sweep["points"]:
+            for lock in point["locks"]:
+                self.assertGreater(lock["per_second"], 0, point)
+                self.assertGreaterEqual(lock["share"], 1, point)
+        data, page = os.path.join(self.dir, "sweep.json"), os.path.join(self.dir, "locks.html")
+        with open(data, "w") as f:
+            f.write(out)
+        subprocess.run([sys.executable, os.path.join(SOURCE, "bench", "locks"), "--json", data,
+                        "--out", page], capture_output=True, text=True, check=True)
+        with open(page) as f:
+            text = f.read()
+        # Two sweeps, three mixes, three plots; a line and a row of the table for each lock.
+        self.assertEqual((text.count("<svg"), text.count("</svg>")), (18, 18))
+        for name in names:
+            self.assertGreaterEqual(text.count(f"<td>{name}</td>"), 2, name)
+        for outside in ("src=", "href=", "url(", "<script"):
+            self.assertNotIn(outside, text)
+
 
 if __name__ == "__main__":
     unittest.main()

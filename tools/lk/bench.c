@@ -19,7 +19,7 @@ static const char help[] =
     "       lk bench collide [--rounds N]\n"
     "       lk bench memory  [--value BYTES] [--shards N]\n"
     "       lk bench keys    [--rounds N] [--window TIME]\n"
-    "       lk bench locks   [--threads N] [--rounds N] [--window TIME]\n"
+    "       lk bench locks   [--threads N] [--rounds N] [--window TIME] [--sweep]\n"
     "\n"
     "  peers    latchkey, a plain hash table, LMDB, Redis, memcached, APCu side by side\n"
     "  scale    hits and sets of one to N processes, values of 16 bytes to 16 KiB\n"
@@ -29,8 +29,9 @@ static const char help[] =
     "  collide  16,384 keys that collide under hashes without a key, beside random keys\n"
     "  memory   bytes per entry, all in\n"
     "  keys     sets of locks beside std::scoped_lock and sorted pthread mutexes; philosophers\n"
-    "  locks    mutex, rwlocks, seqlock beside glibc, oneTBB, Concurrency Kit (windows a tenth as "
+    "  locks    mutex, rwlocks, seqlock beside glibc, oneTBB, absl, nsync, ... (windows a tenth as "
     "long)\n"
+    "           --sweep: over lengths of section and numbers of threads, as JSON for bench/locks\n"
     "\n"
     "  --check  exit 1 if one of the printed limits does not hold\n"
     "  --json   machine-readable      -q, --quiet  no progress      -h, --help  this text\n"
@@ -55,6 +56,7 @@ static const struct option longs[] = {
     {"only", required_argument, NULL, 'O'},
     {"kills", required_argument, NULL, 'k'},
     {"check", no_argument, NULL, 'c'},
+    {"sweep", no_argument, NULL, 'W'},
     {"json", no_argument, NULL, 'j'},
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, 'h'},
@@ -71,7 +73,7 @@ static const struct measurement {
     {"get", bench_get, "evzstpS", false},    {"set", bench_set, "evzstpS", false},
     {"replay", bench_replay, "oSP", true},   {"repair", bench_repair, "evzSrk", false},
     {"collide", bench_collide, "r", false},  {"memory", bench_memory, "vS", false},
-    {"locks", bench_locks, "trw", false},    {"keys", bench_keys, "rw", false},
+    {"locks", bench_locks, "trwW", false},   {"keys", bench_keys, "rw", false},
 };
 
 #define N_MEASUREMENTS (sizeof measurements / sizeof measurements[0])
@@ -139,6 +141,9 @@ static bool parse_one(int letter, const char *text, struct bench_options *o)
         return true;
     case 'P':
         o->policies = text;
+        return true;
+    case 'W':
+        o->sweep = o->json = true;
         return true;
     case 'c':
         o->check = true;

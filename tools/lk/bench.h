@@ -23,7 +23,7 @@ struct bench_options {
     const char *only;     /* peers: names, comma between; NULL = all */
     const char *policies; /* replay: CSV of reference hit ratios */
     const char *operand;
-    bool json, check, quiet;
+    bool json, check, quiet, sweep;
 };
 
 typedef int bench_run_fn(const struct bench_options *o);

@@ -12,6 +12,7 @@
 
 #include "bench.h"
 #include "bench_locks_run.h"
+#include "bench_locks_sweep.h"
 #include "bench_robust.h"
 #include "cli.h"
 
@@ -75,7 +76,8 @@ static void alone_round(struct locks *l, size_t round)
     for (size_t i = 0; i < l->n && !cli_stop; i++) {
         struct figures *f = &l->all[(i + round) % l->n];
         bench_add(&f->read_ns, lock_run_pair(f->peer, false, l->window_ns / 2));
-        bench_add(&f->write_ns, lock_run_pair(f->peer, true, l->window_ns / 2));
+        if (f->peer->pairs_write != NULL)
+            bench_add(&f->write_ns, lock_run_pair(f->peer, true, l->window_ns / 2));
     }
     bench_add(&l->copy_ns, copies_ns(lock_copy_plain, l->window_ns / 2));
     bench_add(&l->seqlock_ns, copies_ns(lock_copy_seqlock, l->window_ns / 2));
@@ -101,6 +103,8 @@ static bool mixed_round(struct locks *l, size_t mix, size_t round)
         struct figures *f = &l->all[(i + round) % l->n];
         struct lock_window open, timed;
         unsigned percent = write_percents[mix];
+        if (percent > 0 && f->peer->pairs_write == NULL)
+            continue;
         if (!lock_run_mixed(&open, f->peer, l->threads, percent, true, false, l->window_ns) ||
             !lock_run_mixed(&timed, f->peer, l->threads, percent, true, true, TIMED_NS))
             return false;
@@ -211,6 +215,20 @@ static void print_ceiling(const struct locks *l)
 
 /* ---- printing ------------------------------------------------------------------------------ */
 
+/* Peers that this lk was built without. */
+static void print_missing(const struct locks *l)
+{
+    static const struct {
+        const char *name, *package;
+    } others[] = {{"tbb::rw_mutex", "libtbb-dev"},   {"ck_pflock", "libck-dev"},
+                  {"absl::Mutex", "libabsl-dev"},    {"nsync_mu", "libnsync-dev"},
+                  {"urcu read side", "liburcu-dev"}, {"std::shared_mutex", "g++"}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (find(l, others[i].name) == NULL)
+            printf("not measured: %s (install %s and g++, and configure again)\n", others[i].name,
+                   others[i].package);
+}
+
 static void print(const struct locks *l)
 {
     printf("\none thread, lock and unlock, ns%24s%u threads, sections of %.0f ns: million a second "
@@ -234,9 +252,7 @@ static void print(const struct locks *l)
     printf("lk_brlock, nothing in the sections: one reader %.1f, two %.1f million a second\n",
            bench_median(&l->one_reader) / 1e6, bench_median(&l->two_readers) / 1e6);
     bench_robust_print(&l->robust);
-    if (find(l, "tbb::rw_mutex") == NULL || find(l, "ck_pflock") == NULL)
-        printf("not measured: tbb::rw_mutex or ck_pflock (install libtbb-dev, libck-dev, g++, and "
-               "configure again)\n");
+    print_missing(l);
 }
 
 static json_t *peer_json(const struct figures *f)
@@ -270,6 +286,17 @@ static void print_json(const struct locks *l, const struct bench_limits *limits)
     json_decref(out);
 }
 
+/* The figures of the page (bench/locks) in place of those of the limits. */
+static int sweep_and_free(struct locks *l, const struct bench_options *o)
+{
+    const struct lock_peer *peers[PEERS_MAX];
+    for (size_t i = 0; i < l->n; i++)
+        peers[i] = l->all[i].peer;
+    int code = bench_locks_sweep(peers, l->n, o);
+    free(l);
+    return code;
+}
+
 int bench_locks(const struct bench_options *o)
 {
     struct locks *l = calloc(1, sizeof *l);
@@ -281,6 +308,9 @@ int bench_locks(const struct bench_options *o)
     add_peers(l, lock_peers_glibc);
     add_peers(l, lock_peers_ck);
     add_peers(l, bench_beside("lk-bench-tbb.so", "lock_peers_tbb"));
+    add_peers(l, bench_beside("lk-bench-locks.so", "lock_peers_std"));
+    if (o->sweep)
+        return sweep_and_free(l, o);
     int code = CLI_CANNOT;
     if (lock_run_begin(SECTION_NS) && bench_robust_begin()) {
         struct bench_limits limits = {0};

@@ -35,7 +35,7 @@ struct lock_peer {
     const char *version;
     void (*init)(void *lock); /* 4 KiB of zeroed memory, aligned to a page */
     void (*pairs_read)(void *lock, size_t n);
-    void (*pairs_write)(void *lock, size_t n);
+    void (*pairs_write)(void *lock, size_t n); /* NULL: it has only readers */
     void (*mixed)(struct lock_thread *t);
     void (*timed)(struct lock_thread *t);
 };
@@ -149,10 +149,10 @@ static inline void lock_waited(struct lock_thread *t, uint64_t begun_ns, uint64_
             NAME##_timed                                                                           \
     }
 
-/* Each ends with a peer without a name.  lock_peers_tbb is in a library of its own, which is loaded
- * if it was built. */
+/* Each ends with a peer without a name.  lock_peers_tbb and lock_peers_std are in libraries of their own,
+ * which are loaded if they were built. */
 extern const struct lock_peer lock_peers_ours[], lock_peers_glibc[], lock_peers_ck[],
-    lock_peers_tbb[];
+    lock_peers_tbb[], lock_peers_std[];
 
 /* Copy 16 bytes n times, plainly or through a sequence lock. */
 void lock_copy_plain(void *guarded, size_t n);

@@ -14,7 +14,7 @@ enum { LOCK_BYTES = 4096 };
 static struct {
     void *lock;
     unsigned work;
-    double work_ns, clock_ns;
+    double round_ns, work_ns, clock_ns;
     pthread_t idle;
     pthread_mutex_t end; /* held by the main thread while the idle one lives */
 } run = {.end = PTHREAD_MUTEX_INITIALIZER};
@@ -69,11 +69,16 @@ bool lock_run_begin(double section_ns)
         cli_fail(CLI_CANNOT, "cannot start a thread");
         return false;
     }
-    double round_ns = lock_run_round_ns();
+    run.round_ns = lock_run_round_ns();
     run.clock_ns = least_ns(read_clock, 500);
-    run.work = (unsigned)(section_ns / round_ns + 0.5);
-    run.work_ns = run.work * round_ns;
+    lock_run_set_section(section_ns);
     return true;
+}
+
+void lock_run_set_section(double section_ns)
+{
+    run.work = (unsigned)(section_ns / run.round_ns + 0.5);
+    run.work_ns = run.work * run.round_ns;
 }
 
 void lock_run_end(void)
@@ -159,7 +164,8 @@ static void judge(struct lock_window *out, const struct worker *w, unsigned thre
     out->share = (double)most / (double)(least > 0 ? least : 1);
     double mean = waits > 0 ? (double)wait_ns / (double)waits - run.clock_ns : 0;
     out->wait_ns = mean > 1 ? mean : 1;
-    out->longest = ((double)longest_ns - run.clock_ns) / out->wait_ns;
+    out->longest_ns = (double)longest_ns - run.clock_ns;
+    out->longest = out->longest_ns / out->wait_ns;
 }
 
 /* How long it was, in ns.  Timed windows end by themselves. */

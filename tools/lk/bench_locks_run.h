@@ -14,12 +14,15 @@ struct lock_window {
     double share;   /* of the thread with the most sections by that with the least */
     double wait_ns; /* mean of the timed form, of all threads, the clock's own cost taken off */
     double longest; /* the longest wait by the mean */
+    double longest_ns;
 };
 
 /* Begin: memory for a lock, a second thread so that the C library knows of threads, the work's and
  * the clock's cost.  False and a message. */
 bool lock_run_begin(double section_ns);
 void lock_run_end(void);
+/* Sections of another length from now on. */
+void lock_run_set_section(double section_ns);
 /* What one round of lock_work() lasts; takes some 10 ms to find out. */
 double lock_run_round_ns(void);
 /* What a section lasts by the calibration. */

@@ -134,7 +134,8 @@ for seed in 1 1 2 3; do
     expect 3 "$bound" --random --executions 40 --seed $seed adds.c
     sed 's/.*\("estimate": [0-9.]*\).*/\1/' out >> estimates
 done
-if [ "$(sed -n 1p estimates)" = "$(sed -n 2p estimates)" ] && [ "$(sort -u estimates | wc -l)" -gt 1 ]
+if [ "$(sed -n 1p estimates)" = "$(sed -n 2p estimates)" ] &&
+    [ "$(sort -u estimates | wc -l)" -gt 1 ]
 then passed=$((passed + 1))
 else failed=$((failed + 1)) && echo "FAIL --seed: $(tr '\n' ' ' < estimates)"
 fi

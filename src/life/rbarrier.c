@@ -9,7 +9,8 @@
  * A round ends when every place is GONE, dead or arrived.
  *
  * Who waits watches the token of one member that has not arrived: the round cannot end before that
- * one arrives or dies.  If it arrives, it looks itself and watches the next. */
+ * one arrives or dies.  If it arrives, it looks itself and watches the next.  Where there is no
+ * such member it watches the first vacant place, which is the one that the next comer takes. */
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -27,8 +28,9 @@
 /* A look at all places. */
 struct look {
     bool complete;
-    bool deaths;    /* members died in this round */
-    uint32_t watch; /* a live member that has not arrived; 0 none */
+    bool deaths;            /* members died in this round */
+    uint32_t watch;         /* a live member that has not arrived; 0 none */
+    const uint32_t *vacant; /* the first place that nobody has */
 };
 
 static uint32_t get(const uint32_t *word)
@@ -70,6 +72,7 @@ static struct look look_at_all(const lk_rbarrier *b, const struct lki_presence *
             l.deaths |= here;
         } else if (member == 0) {
             l.complete = false;
+            l.vacant = l.vacant == NULL ? &b->member_[i] : l.vacant;
         } else if (!lki_holder_alive(p, member)) {
             lki_holder_mourn(p, member);
             l.deaths = true;
@@ -125,19 +128,21 @@ static uint32_t place_of(lk_rbarrier *b, const struct lki_self *self, bool take)
         return NONE;
     set(&b->arrived_[vacant], 0);
     set(&b->member_[vacant], self->holder);
+    /* Those that wait already have somebody to watch now. */
+    (void)lki_futex_wake(&b->member_[vacant], INT_MAX);
     return vacant;
 }
 
-/* With no lock: sleep until the round has ended or the watched member is dead. */
+/* With no lock: sleep until the round has ended, or the watched member is dead, or there is one. */
 static int sleep_in(const lk_rbarrier *b, const struct lki_presence *p, uint32_t round,
-                    uint32_t watch, struct lki_nap *nap)
+                    const struct look *l, struct lki_nap *nap)
 {
-    const uint32_t *token = NULL;
-    uint32_t token_value = 0;
-    if (watch != 0 && !lki_holder_watch(p, watch, &token, &token_value))
+    const uint32_t *word = l->vacant;
+    uint32_t value = 0;
+    if (l->watch != 0 && !lki_holder_watch(p, l->watch, &word, &value))
         return 0;
-    int rc = lki_nap(nap, &b->round_, round, token, token_value);
-    lki_holder_watched(p, watch);
+    int rc = lki_nap(nap, &b->round_, round, word, value);
+    lki_holder_watched(p, l->watch);
     return rc;
 }
 
@@ -182,7 +187,7 @@ static int wait_with(lk_rbarrier *b, struct lki_self *self, struct lki_nap *nap)
     for (;;) {
         struct look l = settle(b, p);
         (void)lki_rmutex_unlock(&b->word_, self);
-        rc = l.complete ? 0 : sleep_in(b, p, round, l.watch, nap);
+        rc = l.complete ? 0 : sleep_in(b, p, round, &l, nap);
         if (round_now(b) != round)
             return ended(b, p, l.watch, nap);
         if (rc != 0)
@@ -238,8 +243,6 @@ int lk_rbarrier_join(lk_rbarrier *b)
         return rc;
     uint32_t place = place_of(b, self, true);
     (void)lki_rmutex_unlock(&b->word_, self);
-    /* Those that wait already have somebody to watch now. */
-    (void)lki_futex_wake(&b->round_, INT_MAX);
     return place == NONE ? EBUSY : 0;
 }
 

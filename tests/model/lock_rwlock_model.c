@@ -1,8 +1,8 @@
 /* The reader-writer lock as shipped, each kind: a writer alone, readers with readers, publication,
  * no lost wake, no spin; deadlines, try, upgrade, downgrade; the idle lock is all zero.
  * A letter each for what the threads do: R read, W write, r w with a deadline, t T try to read or
- * write, U read and upgrade, u with a deadline, D write and downgrade.  HELD: the first (R or W)
- * has the lock already when the others come.
+ * write, v w twice, U read and upgrade, u with a deadline, D write and downgrade.  HELD: the first
+ * (R or W) has the lock already when the others come.  STEERED: see given_up_twice().
  *
  * Sources: src/lock/rwlock.c src/lock/rwlock_change.c
  * Run: -DKIND=0 -DDO="RW"
@@ -70,6 +70,9 @@
  * Campaign: -DKIND=3 -DDO="RWw"
  * Campaign: -DKIND=3 -DDO="WWW" -DLK_MODEL_PATIENCE=0
  * Campaign: -DKIND=3 -DDO="URw"
+ * Find: -DKIND=0 -DDO="WWW" -DHELD -DLK_MODEL_PATIENCE=0
+ * Find: -DKIND=0 -DDO="WWwW" -DHELD
+ * Find: --model sc -DKIND=2 -DDO="RvR" -DHELD -DSTEERED
  */
 #include "latchkey/rwlock.h"
 #include "lock_seam.h"
@@ -161,6 +164,10 @@ static void *worker(void *arg)
     case 'r':
         read_if(lk_rwlock_rdlock_until(&lock, &some_time), ETIMEDOUT);
         break;
+    case 'v':
+        write_if(me, lk_rwlock_wrlock_until(&lock, &some_time), ETIMEDOUT);
+        write_if(me, lk_rwlock_wrlock_until(&lock, &some_time), ETIMEDOUT);
+        break;
     case 'w':
         write_if(me, lk_rwlock_wrlock_until(&lock, &some_time), ETIMEDOUT);
         break;
@@ -180,6 +187,32 @@ static void *worker(void *arg)
     return NULL;
 }
 
+#ifdef STEERED
+/* Only executions in which a writer and a reader wait / in which no writer does. */
+static void see(bool writers, bool waiting)
+{
+    uint64_t s = __atomic_load_n(&lock.state_, __ATOMIC_RELAXED);
+    lk_check_assume(((s & UINT64_C(0xffff000000000000)) != 0) == writers);
+    lk_check_assume(((s & 0xffff0000u) != 0) == waiting);
+}
+
+/* What a reader waited for gives up, somebody writes, a writer comes and gives up: the state is the
+ * same again, and the reader that looked at the first one enters by the second. */
+static void given_up_twice(void)
+{
+    see(true, true);
+    see(false, true);
+    end(0);
+    lk_rwlock_wrlock(&lock);
+    writing(0);
+    see(true, true);
+    lk_rwlock_downgrade(&lock);
+    see(false, true);
+    reading();
+    lk_rwlock_rdunlock(&lock);
+}
+#endif
+
 int main(void)
 {
     pthread_t id[THREADS];
@@ -188,7 +221,9 @@ int main(void)
 #endif
     for (uintptr_t i = 1; i < THREADS; i++)
         pthread_create(&id[i], NULL, worker, (void *)i);
-#ifdef HELD
+#ifdef STEERED
+    given_up_twice();
+#elif defined HELD
     end(0);
 #else
     (void)worker(NULL);

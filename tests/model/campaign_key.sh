@@ -1,8 +1,9 @@
 #!/bin/bash
 # Sets, levels and claims over every workload of up to three threads and three locks, and a sample
-# of four and four (key_states.c): states, deadlocks, livelocks, how often a claim gives way at most.
-# And the same number under the memory model, over every workload of claims (key_mixed_model.c): the
-# model is run with the assertion that it happens fewer than 1, 2, ... times, until that holds.
+# of four and four (key_states.c): states, deadlocks, livelocks, how often a claim gives way at
+# most.  And the same number under the memory model, over every workload of claims
+# (key_mixed_model.c): the model is run with the assertion that it happens fewer than 1, 2, ...
+# times, until that holds.
 #     CAMPAIGN_SHORT=1    samples
 # Exit: 0 no error, and the most is what latchkey/claim.h promises; 1 not.
 set -uo pipefail

@@ -1,4 +1,5 @@
-/* order.h - $LK_PTHREAD_ORDER: which lock the program held when it took which (latchkey/order.h). */
+/* order.h - $LK_PTHREAD_ORDER: which lock the program held when it took which
+ * (latchkey/order.h). */
 #ifndef LKP_ORDER_H
 #define LKP_ORDER_H
 
@@ -12,8 +13,8 @@ void lkp_order_begin(void);
 /* In a child of fork: another thread may have held the graph's lock. */
 void lkp_order_child(void);
 
-/* The object at `object`, whose id is kept at *id (0: none yet), is about to be locked (`waits`), or
- * has been, by the caller of the function that calls this; or is being unlocked. */
+/* The object at `object`, whose id is kept at *id (0: none yet), is about to be locked (`waits`),
+ * or has been, by the caller of the function that calls this; or is being unlocked. */
 void lkp_order_enter_slowly(uint32_t *id, const void *object, const char *type, bool waits,
                             const void *site);
 void lkp_order_leave_slowly(const uint32_t *id);

@@ -1,5 +1,5 @@
-// bench_locks_std.cpp - the loops over std::shared_mutex and, where they are installed, absl::Mutex,
-// nsync_mu and the read side of userspace RCU.
+// bench_locks_std.cpp - the loops over std::shared_mutex and, where they are installed,
+// absl::Mutex, nsync_mu and the read side of userspace RCU.
 #include "bench_locks.h"
 
 #include <new>

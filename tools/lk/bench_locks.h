@@ -149,8 +149,8 @@ static inline void lock_waited(struct lock_thread *t, uint64_t begun_ns, uint64_
             NAME##_timed                                                                           \
     }
 
-/* Each ends with a peer without a name.  lock_peers_tbb and lock_peers_std are in libraries of their
- * own, which are loaded if they were built. */
+/* Each ends with a peer without a name.  lock_peers_tbb and lock_peers_std are in libraries of
+ * their own, which are loaded if they were built. */
 extern const struct lock_peer lock_peers_ours[], lock_peers_glibc[], lock_peers_ck[],
     lock_peers_tbb[], lock_peers_std[];
 

@@ -100,7 +100,7 @@ def lines(title, xs, x_names, series, y_name, log=False):
     left, top, width, height = 70, 44, 480, max(260, 20 * len(series))
     c = Canvas(left + width + 190, top + height + 44, title)
     c.text(10, 22, title, size=14, weight="bold")
-    every = [v for _, values, _, _ in series for v in values]
+    every = [v for _, values, _, _ in series for v in values if v > 0 or not log] or [1]
     ticks = ticks_of(max(every), min(every), log)
 
     def x(v):

@@ -50,7 +50,7 @@ void storm_answered(struct storm_sleeps *s, const void *memory, const struct sto
     if (i >= STORM_SLEEPS)
         return;
     struct storm_sleep *sleep = &s->sleep[i];
-    sleep->lock = ask->lock;
+    sleep->lock = (int)ask->lock;
     sleep->writes = ask->writes;
     sleep->rc = rc;
     sleep->waited_ns = now_ns - ask->begun_ns;

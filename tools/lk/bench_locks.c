@@ -255,18 +255,23 @@ static void print(const struct locks *l)
     print_missing(l);
 }
 
+static json_t *median_json(const struct bench_series *s, double scale)
+{
+    return bench_number_json(s->n > 0 ? bench_median(s) * scale : NAN);
+}
+
 static json_t *peer_json(const struct figures *f)
 {
     json_t *mixes = json_array();
     for (size_t m = 0; m < MIXES; m++)
-        json_array_append_new(mixes, json_pack("{s:i, s:f, s:f, s:f, s:f}", "write_percent",
-                                               (int)write_percents[m], "per_second",
-                                               bench_median(&f->mix[m].rate) * 1e6, "share",
-                                               bench_median(&f->mix[m].share), "mean_wait_ns",
-                                               bench_median(&f->mix[m].wait_ns), "longest_by_mean",
-                                               bench_median(&f->mix[m].longest)));
-    return json_pack("{s:s, s:f, s:f, s:o}", "name", f->peer->name, "read_ns",
-                     bench_median(&f->read_ns), "write_ns", bench_median(&f->write_ns), "mixed",
+        json_array_append_new(
+            mixes, json_pack("{s:i, s:o, s:o, s:o, s:o}", "write_percent", (int)write_percents[m],
+                             "per_second", median_json(&f->mix[m].rate, 1e6), "share",
+                             median_json(&f->mix[m].share, 1), "mean_wait_ns",
+                             median_json(&f->mix[m].wait_ns, 1), "longest_by_mean",
+                             median_json(&f->mix[m].longest, 1)));
+    return json_pack("{s:s, s:o, s:o, s:o}", "name", f->peer->name, "read_ns",
+                     median_json(&f->read_ns, 1), "write_ns", median_json(&f->write_ns, 1), "mixed",
                      mixes);
 }
 

@@ -13,7 +13,8 @@
 
 #include "internal.h"
 
-enum { STEPS = 600, WALK_STEPS = 20000, THREADS = 64, NOBODY = UINT32_MAX };
+enum { STEPS = 600, WALK_STEPS = 20000, THREADS = 64 };
+#define NOBODY UINT32_MAX
 
 struct step {
     uint64_t state;

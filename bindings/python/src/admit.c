@@ -6,7 +6,9 @@
  * takes less than CHEAP_NS is stored when its key has been missed so often that computing it has
  * cost as much as storing it does, which makes it at most twice as dear as the best choice with
  * hindsight.  Both are timed now and then, so the number follows how far the processors are apart;
- * a store counts twice, once for here and once for those who fetch what it changed.
+ * a store counts STORE_WEIGHT times, once for here, the rest for those who fetch what it changed
+ * (two processes on processors far apart: at 2 they do 1.63 times the calls of one, at 4 1.73, at 8
+ * 1.85, with 67, 66 and 64 % hits; LRU has 64 %).
  *
  * The door remembers keys missed lately, one to a place; a key that finds another there wears that
  * one's count down before it comes in, so of two that meet the more frequent stays.
@@ -19,8 +21,8 @@
 
 #include "admit.h"
 
-enum { CHEAP_NS = 1000, TURNED_OVER = 8, TIMED = 16, MISSES_MIN = 2, MISSES_MAX = 63 };
-enum { DOOR_MIN = 16, DOOR_MAX = 1 << 24 };
+enum { CHEAP_NS = 1000, TURNED_OVER = 8, TIMED = 16, MISSES_MIN = 2, MISSES_MAX = 255 };
+enum { STORE_WEIGHT = 5, DOOR_MIN = 16, DOOR_MAX = 1 << 24 };
 
 /* Towards the median, an eighth at a time: one long interruption moves it no further than a short
  * one. */
@@ -83,7 +85,7 @@ static bool make_door(struct lkp_admission *a, uint32_t max_size)
 /* How many misses of a key cost as much as to store its result, here and with the others. */
 static uint32_t misses_wanted(const struct lkp_admission *a)
 {
-    uint64_t misses = 2 * a->store_ns / a->compute_ns;
+    uint64_t misses = STORE_WEIGHT * a->store_ns / a->compute_ns;
     return misses < MISSES_MIN ? MISSES_MIN : misses > MISSES_MAX ? MISSES_MAX : (uint32_t)misses;
 }
 

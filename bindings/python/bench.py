@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Measure the Python package beside its peers, in one run on this machine.
 
 usage: bench.py [--rounds N] [--skew S] [--check] [--json | --markdown]

@@ -36,8 +36,9 @@ static void leave(lk_brlock *l, uint32_t *count)
     (void)lk_sub_sc_u32(count, 1);
     /* [brlock.3] seq_cst, pairs with [brlock.7]: see [brlock.2]. */
     uint32_t gate = lk_load_sc_u32(&l->gate_);
-    /* [brlock.4] seq_cst, pairs with [brlock.7]: one reader wakes it. */
-    if (gate == ASLEEP && lk_cas_sc_u32(&l->gate_, &gate, WRITER))
+    /* [brlock.4] relaxed: one reader wakes it.  An ASLEEP that is stored behind it comes after
+     * [brlock.3] in the one order, so that [brlock.8] sees [brlock.2]. */
+    if (gate == ASLEEP && lk_cas_rlx_u32(&l->gate_, &gate, WRITER))
         (void)lki_futex_rouse(&l->gate_, 1, l->shared_ != 0);
 }
 
@@ -102,8 +103,7 @@ static int wait_for_line(lk_brlock *l, const uint32_t *count, const struct lki_d
             continue;
         if (until->at != NULL && lki_deadline_passed(until))
             return ETIMEDOUT;
-        /* [brlock.7] seq_cst, pairs with [brlock.3] [brlock.4]: a reader that leaves from now on
-         * wakes us. */
+        /* [brlock.7] seq_cst, pairs with [brlock.3]: a reader that leaves from now on wakes us. */
         lk_store_sc_u32(&l->gate_, ASLEEP);
         /* [brlock.8] seq_cst, pairs with [brlock.2] [brlock.5]: or it has left before. */
         if (lk_load_sc_u32(count) == 0)

@@ -83,9 +83,10 @@ int lk_section_begin(void)
     uint64_t outside = 0;
     /* [epoch.2] acquire, pairs with [epoch.3]: what was retired before is unreachable. */
     uint64_t epoch = lk_load_acq_u64(&now);
-    /* [epoch.1] acq_rel, pairs with [epoch.4]: see above.  It cannot fail: others write only
-     * what they read. */
-    (void)lk_cas_acqrel_u64(&t->inside, &outside, epoch);
+    /* [epoch.1] acquire, pairs with [epoch.4]: see above.  It releases nothing itself, and as a
+     * read-modify-write it carries on what the section before released.  It cannot fail: others
+     * write only what they read. */
+    (void)lk_cas_acq_u64(&t->inside, &outside, epoch);
     return 0;
 }
 

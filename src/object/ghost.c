@@ -257,8 +257,9 @@ static void end_load(struct load *l)
     unlist(c);
     c->rc = l->rc;
     uint32_t waiters = c->waiters;
-    /* [ghost.6] release, pairs with [ghost.7]: the result is there. */
-    lk_store_rel_u32(&c->done, 1);
+    /* [ghost.6] relaxed: who sees it takes the lock, which is held, before it looks at the result;
+     * for who sleeps, the kernel's own lock orders it before the wake. */
+    lk_store_rlx_u32(&c->done, 1);
     if (waiters > 0)
         (void)lki_futex_rouse(&c->done, INT32_MAX, false);
     else
@@ -307,8 +308,8 @@ static int wait_for(lk_heap *h, struct lki_claim *c, struct lki_thread *self)
     self->waits = c;
     h->stat.waited++;
     lk_mutex_unlock(&lock);
-    /* [ghost.7] acquire, pairs with [ghost.6]: the result is there. */
-    while (lk_load_acq_u32(&c->done) == 0)
+    /* [ghost.7] relaxed: as [ghost.6]. */
+    while (lk_load_rlx_u32(&c->done) == 0)
         (void)lki_futex_sleep(&c->done, 0, false, &(struct lki_deadline){NULL, CLOCK_MONOTONIC});
     lk_mutex_lock(&lock);
     self->waits = NULL;

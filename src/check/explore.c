@@ -63,6 +63,8 @@ bool explore_add_write(evid r)
     if (impossible)
         return false;
     graph_insert_co(g, loc, id, (uint32_t)(graph_copos(g, after) + 1));
+    if (newest(&g->loc[loc]) == id)
+        graph_ev(g, id)->flags |= EF_NEWEST;
     return true;
 }
 
@@ -182,6 +184,7 @@ bool explore_sleep(evid r, bool only_ask)
         enter_earlier(r, q);
     if (in_time && !only_ask) {
         graph_ev(g, q)->rf = last;
+        graph_ev(g, q)->flags |= EF_NEWEST;
         (void)explore_settle(q);
         (void)explore_add_write(q);
         return true;
@@ -209,6 +212,7 @@ static void new_read(const struct access *a, uint64_t state)
 {
     struct graph *g = &lkc->g;
     uint32_t tid = self()->tid, loc = location_of(a);
+    lkc->sc_used |= a->order == MO_SC || a->fail_order == MO_SC;
     int64_t low = graph_seen(g, loc, graph_now(g, tid));
     struct event *e = graph_append(g, tid, EK_READ);
     evid r = ev_id(tid, g->t[tid].len - 1);
@@ -239,6 +243,7 @@ static void new_read(const struct access *a, uint64_t state)
             explore_push(snapshot_pack(g, NULL, TODO_READ, r, EV_INIT, 0));
     }
     e->rf = newest(&g->loc[loc]);
+    e->flags |= EF_NEWEST;
     if (lkc->mode != MODE_FAST)
         plain_check_atomic(r, a->addr, a->size);
     if (explore_settle(r) == OUT_WRITE)
@@ -251,6 +256,7 @@ static void new_write(const struct access *a, uint64_t value)
 {
     struct graph *g = &lkc->g;
     uint32_t tid = self()->tid, loc = location_of(a);
+    lkc->sc_used |= a->order == MO_SC;
     if (a->size == 8)
         program_tls_escapes(value);
     struct event *e = graph_append(g, tid, EK_WRITE);
@@ -271,6 +277,7 @@ static void new_write(const struct access *a, uint64_t value)
         if (!(graph_ev(g, l->co[p])->flags & EF_RMW))
             explore_push(snapshot_pack(g, NULL, TODO_WRITE, w, w, p));
     graph_insert_co(g, loc, w, l->nco);
+    graph_ev(g, w)->flags |= EF_NEWEST;
 }
 
 /* ---- operations of the running thread -------------------------------------------------------- */
@@ -444,6 +451,7 @@ void explore_fence(unsigned order, uint64_t pc)
     if (recorded(EK_FENCE) == NULL) {
         evid id = simple_event(EK_FENCE, pc, EV_INIT);
         graph_ev(&lkc->g, id)->order = (uint8_t)order;
+        lkc->sc_used |= order == MO_SC;
         graph_clocks(&lkc->g, id);
     }
     self()->pos++;

@@ -97,6 +97,8 @@ enum {
                       dead */
     EF_NAP = 32,       /* the first queue entered for a sleep; names the sleep */
     EF_ELSEWHERE = 64, /* a read that waits because what it could read belongs to another branch */
+    EF_NEWEST = 128,   /* added as the newest write, or reading it; never revisited, nor read by a
+                      revisit */
 };
 
 struct event {
@@ -150,6 +152,8 @@ struct gloc {
     evid *co, *rd; /* modification order without the initial value; reads, in order of addition */
     uint32_t nco, nrd, cap_co, cap_rd;
     uint64_t init;
+    uint64_t asked;    /* the revisits (graph.revisits) that `below` is about */
+    int64_t below;     /* highest index in co of a write that the revisiting one depends on */
     bool init_unknown; /* first read from heap memory that nobody had written */
 };
 
@@ -162,7 +166,8 @@ struct graph {
     uint32_t *active; /* locations that have events */
     uint32_t nactive, cap_active;
     uint32_t stamp;
-    uint32_t last; /* thread of the event added last */
+    uint32_t last;     /* thread of the event added last */
+    uint64_t revisits; /* new writes so far whose revisits were sought */
 };
 
 static inline struct event *graph_ev(const struct graph *g, evid e)
@@ -558,6 +563,7 @@ struct checker {
     void *arg;
     /* run */
     int mode;
+    bool sc_used; /* some access or fence was sequentially consistent */
     bool upgrade; /* the mode must rise and the exploration begin anew */
     int upgrade_mode;
     bool tls_apart; /* a thread pointer for each thread, see program.c */

@@ -6,12 +6,34 @@
  * would have made of it. */
 #include "internal.h"
 
+/* Whether, and this is the usual case, what e did was the default when it was added.  No write that
+ * came before e is newer then, and no read that came before e reads it; later events change
+ * nothing about that. */
+static bool was_default(const struct event *e)
+{
+    return e->flags & EF_NEWEST;
+}
+
 /* The part of the graph that counts when e is judged: what came no later than e, or w depends
  * on. */
 static bool in_prev(const struct graph *g, evid other, const struct event *e,
                     const uint32_t *porf_w)
 {
     return graph_ev(g, other)->stamp <= e->stamp || clk_has(porf_w, other);
+}
+
+/* Index of the location's newest write that w depends on; -1 = none. */
+static int64_t newest_below(struct graph *g, uint32_t loc, const uint32_t *porf_w)
+{
+    struct gloc *l = &g->loc[loc];
+    if (l->asked != g->revisits) {
+        uint32_t i = l->nco;
+        while (i > 0 && !clk_has(porf_w, l->co[i - 1]))
+            i--;
+        l->asked = g->revisits;
+        l->below = (int64_t)i - 1;
+    }
+    return l->below;
 }
 
 static bool newer_write_in_prev(const struct graph *g, const struct event *e, int64_t copos,
@@ -24,10 +46,13 @@ static bool newer_write_in_prev(const struct graph *g, const struct event *e, in
     return false;
 }
 
-static bool maximal_write(const struct graph *g, evid id, const struct event *e,
-                          const uint32_t *porf_w)
+static bool maximal_write(struct graph *g, evid id, const struct event *e, const uint32_t *porf_w)
 {
     const struct gloc *l = &g->loc[e->loc];
+    if (newest_below(g, e->loc, porf_w) > (int64_t)e->copos)
+        return false;
+    if (was_default(e))
+        return true;
     for (uint32_t i = 0; i < l->nrd; i++) {
         const struct event *r = graph_ev(g, l->rd[i]);
         if (r->rf == id && r->stamp < e->stamp)
@@ -36,13 +61,15 @@ static bool maximal_write(const struct graph *g, evid id, const struct event *e,
     return !newer_write_in_prev(g, e, e->copos, porf_w) && !withdrawn_from(g, id);
 }
 
-static bool maximal(const struct graph *g, evid id, const uint32_t *porf_w)
+static bool maximal(struct graph *g, evid id, const uint32_t *porf_w)
 {
     const struct event *e = graph_ev(g, id);
     switch (e->kind) {
     case EK_READ:
-        if (e->choice != 0)
+        if (e->choice != 0 || newest_below(g, e->loc, porf_w) > graph_copos(g, e->rf))
             return false;
+        if (was_default(e))
+            return true;
         if (e->rf != EV_INIT && !in_prev(g, e->rf, e, porf_w))
             return false;
         return !newer_write_in_prev(g, e, graph_copos(g, e->rf), porf_w);
@@ -55,32 +82,19 @@ static bool maximal(const struct graph *g, evid id, const uint32_t *porf_w)
     }
 }
 
-/* First position of thread t whose event is younger than `stamp`. */
-static uint32_t first_younger(const struct gthread *t, uint32_t stamp)
-{
-    uint32_t lo = 0, hi = t->len;
-    while (lo < hi) {
-        uint32_t mid = (lo + hi) / 2;
-        if (t->ev[mid].stamp > stamp)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return lo;
-}
-
 /* How much of every thread stays; false if something that would go is not maximal. */
-static bool cut_before(const struct graph *g, evid r, const uint32_t *porf_w, uint32_t *keep)
+static bool cut_before(struct graph *g, evid r, const uint32_t *porf_w, uint32_t *keep)
 {
     if (!maximal(g, r, porf_w))
         return false;
     uint32_t stamp = graph_ev(g, r)->stamp;
     for (uint32_t t = 0; t < g->nthreads; t++) {
-        uint32_t n = first_younger(&g->t[t], stamp);
-        keep[t] = n > porf_w[t] ? n : porf_w[t];
-        for (uint32_t p = keep[t]; p < g->t[t].len; p++)
-            if (!maximal(g, ev_id(t, p), porf_w))
+        const struct event *ev = g->t[t].ev;
+        uint32_t n = g->t[t].len;
+        for (; n > porf_w[t] && ev[n - 1].stamp > stamp; n--)
+            if (!maximal(g, ev_id(t, n - 1), porf_w))
                 return false;
+        keep[t] = n;
         if (g->t[t].nout != 0 && !withdrawn_maximal(g, t, stamp, porf_w))
             return false;
     }
@@ -108,18 +122,24 @@ static int64_t kept_seen(const struct graph *g, uint32_t loc, const uint32_t *hb
     return seen < 0 ? -1 : (int64_t)lkc->kept_index[seen] - 1;
 }
 
-/* Whether, besides the read-modify-write of which w is the write, another one that read the same
- * value is kept: no execution has both. */
-static bool still_taken(const struct graph *g, const struct gloc *l, evid r, evid w, evid after)
+/* The read-modify-write that has read `after`, besides the one of which w is the write, or EV_INIT:
+ * no execution has both. */
+static evid taken_by(const struct graph *g, const struct gloc *l, evid w, evid after)
 {
     for (uint32_t i = 0; i < l->nrd; i++) {
         evid o = l->rd[i];
         const struct event *e = graph_ev(g, o);
-        if (e->rf == after && e->flags & EF_RMW && o != r && o + 1 != w &&
-            ev_pos(o) + 1 < lkc->keep[ev_tid(o)])
-            return true;
+        if (e->rf == after && e->flags & EF_RMW && o + 1 != w)
+            return o;
     }
-    return false;
+    return EV_INIT;
+}
+
+/* Whether a revisit of r keeps that one, too. */
+static bool still_taken(const struct graph *g, evid other, evid r, const uint32_t *porf_w)
+{
+    return other != EV_INIT && other != r &&
+           (graph_ev(g, other + 1)->stamp <= graph_ev(g, r)->stamp || clk_has(porf_w, other + 1));
 }
 
 static void push_revisit(evid r, evid w, bool forced, evid after)
@@ -140,11 +160,11 @@ static void push_revisit(evid r, evid w, bool forced, evid after)
         from = (uint32_t)(kept_seen(g, loc, graph_clk(g, w, CLK_HB)) + 1);
         to = n;
     }
-    if (forced && still_taken(g, l, r, w, after))
-        return;
     struct event *e = graph_ev(g, r);
     evid old = e->rf;
+    uint8_t flags = e->flags;
     e->rf = w;
+    e->flags &= (uint8_t)~EF_NEWEST;
     bool waits = await_would_wait(r, graph_ev(g, w)->value) ||
                  !withdrawn_may_read(g, ev_tid(r), ev_pos(r), w);
     for (uint32_t p = from; p <= to; p++) {
@@ -154,6 +174,7 @@ static void push_revisit(evid r, evid w, bool forced, evid after)
                 snapshot_pack(g, lkc->keep, waits ? TODO_WITHDRAW : TODO_REVISIT, r, w, p));
     }
     e->rf = old;
+    e->flags = flags;
 }
 
 void revisit_reads(evid w, bool forced, evid after)
@@ -161,11 +182,14 @@ void revisit_reads(evid w, bool forced, evid after)
     struct graph *g = &lkc->g;
     const struct gloc *l = &g->loc[graph_ev(g, w)->loc];
     const uint32_t *porf_w = graph_clk(g, w, CLK_PORF);
+    evid other = forced ? taken_by(g, l, w, after) : EV_INIT;
 
+    g->revisits++;
     LKC_GROW(lkc->keep, lkc->cap_keep, g->tcap);
     for (uint32_t i = 0; i < l->nrd; i++) {
         evid r = l->rd[i];
-        if (!clk_has(porf_w, r) && cut_before(g, r, porf_w, lkc->keep))
+        if (!clk_has(porf_w, r) && !still_taken(g, other, r, porf_w) &&
+            cut_before(g, r, porf_w, lkc->keep))
             push_revisit(r, w, forced, after);
     }
 }

@@ -80,6 +80,7 @@ struct lk_check_report {
     uint64_t blocked;   /* in which some thread waits and no error was seen */
     uint64_t wasted;    /* begun and dropped */
     uint64_t preempted; /* left out: they need more preemptions than the bound */
+    uint64_t backstops; /* of the complete ones: a timer had to end a sleep */
     uint64_t walked;    /* random walks among them: not counted above */
     double estimate;    /* of the executions in all, from the random walks; 0 = none */
     bool bounded;       /* a bound was hit: nothing is proved */
@@ -136,6 +137,10 @@ struct lk_check_watch {
 /* The same for up to 128 words, as futex_waitv(2): sleep while each holds its value. */
 int lk_check_futex_waitv(const struct lk_check_watch *w, unsigned n, bool timed);
 int lk_check_futex_wait(const uint32_t *a, uint32_t va, const uint32_t *b, uint32_t vb, bool timed);
+/* From here on a sleep of the calling thread that would have no end, nobody being left who could go
+ * on, ends with ETIMEDOUT, provided that so many threads have died; an execution that needs that is
+ * counted (`backstops`).  With fewer deaths it is a hang. */
+void lk_check_backstop(unsigned deaths);
 int lk_check_futex_wake(const uint32_t *word, int n);
 
 /* A word that the kernel marks when the calling thread ends or dies, if its low 30 bits are the

@@ -20,7 +20,7 @@
 void count_reset(void)
 {
     lkc->complete = lkc->blocked = lkc->runs = lkc->inconsistent = lkc->failing = 0;
-    lkc->preempted = lkc->cut = lkc->walked = lkc->descents = 0;
+    lkc->preempted = lkc->cut = lkc->walked = lkc->descents = lkc->backstops = 0;
     lkc->weight_sum = 0;
     lkc->bounded = false;
 }
@@ -92,10 +92,12 @@ void count_run(void)
         lkc->failing++;
     else if (lkc->opt.bound_preemptions && !preempt_fits(&lkc->g, lkc->opt.preemptions))
         count_preempted();
-    else if (lkc->end == RUN_COMPLETE)
+    else if (lkc->end == RUN_COMPLETE) {
         lkc->complete++;
-    else
+        lkc->backstops += lkc->fired != 0;
+    } else {
         lkc->blocked++;
+    }
     stop_after_error();
     stop_at_bounds();
     count_progress();
@@ -185,6 +187,7 @@ static void fill(struct lk_check_report *rep)
     if (!lkc->opt.random_only)
         rep->wasted = lkc->runs - lkc->complete - lkc->blocked - lkc->failing - lkc->preempted;
     rep->preempted = lkc->preempted + lkc->cut;
+    rep->backstops = lkc->backstops;
     rep->walked = lkc->walked;
     rep->estimate = lkc->descents != 0 ? lkc->weight_sum / (double)lkc->descents : 0;
     rep->bounded = lkc->bounded;

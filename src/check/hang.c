@@ -44,29 +44,44 @@ static bool of_dead_process(uint32_t tid)
     return false;
 }
 
-void hang_judge(void)
+bool hang_stands(uint32_t *culprit)
 {
     const struct graph *g = &lkc->g;
-    uint32_t culprit = UINT32_MAX, waiting = 0, locks = 0;
+    *culprit = UINT32_MAX;
     for (uint32_t t = 0; t < g->nthreads; t++) {
         if (!g->t[t].live || graph_ended(g, t))
             continue;
-        if (of_dead_process(t))
-            return; /* it will be killed yet */
-        if (!stands_still(g, t))
-            return;
-        waiting++;
-        const struct gthread *th = &g->t[t];
-        bool lock = th->stuck == STUCK_AWAIT && th->ev[th->stuck_at].op == OP_LOCK;
-        locks += lock || th->stuck == STUCK_JOIN;
-        if (culprit == UINT32_MAX || g->t[culprit].stuck == STUCK_JOIN)
-            culprit = t;
+        /* A process that is dead in part will be killed yet. */
+        if (of_dead_process(t) || !stands_still(g, t))
+            return false;
+        if (*culprit == UINT32_MAX || g->t[*culprit].stuck == STUCK_JOIN)
+            *culprit = t;
     }
-    if (culprit == UINT32_MAX)
+    return *culprit != UINT32_MAX;
+}
+
+/* All that is waited for are locks and threads. */
+static bool only_locks(const struct graph *g)
+{
+    for (uint32_t t = 0; t < g->nthreads; t++) {
+        const struct gthread *th = &g->t[t];
+        if (!th->live || graph_ended(g, t) || th->stuck == STUCK_JOIN)
+            continue;
+        if (th->stuck != STUCK_AWAIT || th->ev[th->stuck_at].op != OP_LOCK)
+            return false;
+    }
+    return true;
+}
+
+void hang_judge(void)
+{
+    const struct graph *g = &lkc->g;
+    uint32_t culprit;
+    if (!hang_stands(&culprit))
         return;
     const struct gthread *t = &g->t[culprit];
     uint64_t pc = t->stuck == STUCK_JOIN ? 0 : t->ev[t->stuck_at].pc;
-    if (locks == waiting)
+    if (only_locks(g))
         error_record(LK_CHECK_DEADLOCK, culprit, pc,
                      "thread %u waits for ever for a lock or a thread", culprit);
     else if (t->stuck == STUCK_SPIN)

@@ -110,7 +110,8 @@ struct event {
     uint32_t loc;
     uint32_t rf;       /* of READ BEGIN JOIN */
     uint32_t copos;    /* of WRITE: index in the location's modification order; of an OP_COMPARE:
-                          the location of the word's queue */
+                          the location of the word's queue; of a sleep: 0, or 1 + the deaths from
+                          which on a timer ends it (backstop.c) */
     uint32_t relfence; /* 1 + position of the thread's last release fence up to here */
     uint32_t lap;      /* how many effects the thread had had */
     uint8_t kind, order, op, size, flags;
@@ -255,7 +256,7 @@ struct access {
     uintptr_t addr;
     uint64_t operand, expected;
     uint64_t pc;
-    uint32_t queue; /* of OP_COMPARE */
+    uint32_t queue; /* of OP_COMPARE; of a sleep: its timer; as event.copos */
     uint8_t size, order, fail_order, op;
     bool timed, silent, nap, death;
 };
@@ -382,6 +383,7 @@ struct fiber {
     uint8_t state;
     bool dying;               /* the kernel acts for it: no death from here on */
     bool mortal;              /* may die before each of its effects */
+    uint32_t backstop;        /* its sleeps have a timer: 1 + the deaths from which on */
     uint32_t process;         /* which it belongs to: 0 = one of its own, else number + 1 */
     uint32_t *robust[32];     /* words that the kernel marks when it ends */
     uint32_t *robust_pending; /* the one that it is about to take or to leave */
@@ -490,6 +492,8 @@ _Noreturn void error_stop(enum lk_check_error kind, uint64_t pc, const char *for
 void error_record(enum lk_check_error kind, uint32_t tid, uint64_t pc, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void hang_judge(void);
+/* Nobody can go on, and nothing that is yet to be seen would change that: the thread to blame. */
+bool hang_stands(uint32_t *culprit);
 /* Whether the read sees what is, for now, the last write of its location. */
 bool hang_sees_newest(const struct graph *g, const struct event *e);
 
@@ -526,6 +530,12 @@ void fair_walks(void (*walk)(void));
  * `able` to go on. */
 void fair_turn(uint32_t tid);
 struct fiber *fair_pick(bool (*able)(uint32_t tid));
+
+/* ---- timers (backstop.c) ---------------------------------------------------------------------- */
+
+/* The run would end with somebody asleep for ever: whether a timer ends the sleep instead. */
+bool backstop_fires(void);
+#define WOKEN_BY_TIMER UINT32_MAX /* by no queue */
 
 /* ---- the end from outside (stop.c) ----------------------------------------------------------- */
 
@@ -574,7 +584,9 @@ struct checker {
     double weight;
     bool stop;
     uint32_t errors_in_run;
+    uint32_t fired; /* timers that have run out in this run */
     /* counts */
+    uint64_t backstops; /* executions that a timer has ended */
     uint64_t complete, blocked, preempted, cut, runs, inconsistent, failing, walked, descents;
     double weight_sum;
     bool bounded, by_walk;

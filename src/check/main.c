@@ -163,9 +163,9 @@ static void print_json(const struct lk_check_report *r, enum lk_check_model mode
     }
     printf("], \"seconds\": %.6f, \"executions_per_second\": %.1f, \"bounded\": %s, ", r->seconds,
            r->executions_per_second, r->bounded ? "true" : "false");
-    printf("\"wasted\": %" PRIu64 ", \"preempted\": %" PRIu64 ", \"walked\": %" PRIu64
-           ", \"estimate\": %.1f, ",
-           r->wasted, r->preempted, r->walked, r->estimate);
+    printf("\"wasted\": %" PRIu64 ", \"preempted\": %" PRIu64 ", \"backstops\": %" PRIu64
+           ", \"walked\": %" PRIu64 ", \"estimate\": %.1f, ",
+           r->wasted, r->preempted, r->backstops, r->walked, r->estimate);
     printf("\"by_walk\": %s, \"peak_rss_bytes\": %" PRIu64 ", \"peak_pending_bytes\": %" PRIu64
            ", \"model\": \"%s\"}\n",
            r->by_walk ? "true" : "false", r->peak_rss_bytes, r->peak_pending_bytes, names[model]);
@@ -181,6 +181,8 @@ static void print_text(const struct lk_check_report *r)
            r->executions_per_second, (double)r->peak_rss_bytes / 1048576);
     if (r->preempted > 0)
         printf("%" PRIu64 " left out: they need more preemptions\n", r->preempted);
+    if (r->backstops > 0)
+        printf("%" PRIu64 " needed a timer to end a sleep\n", r->backstops);
     if (r->nerrors > 0)
         printf("%u kinds of error, first met %s\n", r->nerrors,
                r->by_walk ? "on a random walk" : "in the exhaustive search");

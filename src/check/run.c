@@ -292,6 +292,7 @@ static void start(struct fiber *f)
     f->redo = f->again = 0;
     f->created = false;
     f->mortal = f->dying = false;
+    f->backstop = 0;
     f->stutter = 0;
     f->nrobust = 0;
     if (f->tid == 0) {
@@ -326,6 +327,8 @@ static void switch_to(struct fiber *f)
 uint64_t lkc_dispatch(void)
 {
     struct fiber *f = pick();
+    if (f == NULL && backstop_fires())
+        f = pick();
     if (f == NULL) {
         lkc->end = RUN_COMPLETE;
         for (uint32_t t = 0; t < lkc->g.nthreads; t++) {
@@ -383,6 +386,7 @@ void run_once(void)
             reset_fiber(t);
     plain_reset();
     lkc->errors_in_run = 0;
+    lkc->fired = 0;
     if (replaying())
         lk_check_replay_begins();
     lkc_enter();

@@ -16,7 +16,7 @@ static uint64_t draw(void)
 
 void explore_push(struct snapshot *s)
 {
-    if (lkc->fair != NULL) { /* one interleaving is followed */
+    if (lkc->fair != NULL || lkc->fired != 0) { /* one interleaving is followed */
         snapshot_free(s);
         return;
     }

@@ -61,6 +61,7 @@ uint32_t shim_sleep(struct fiber *f, bool timed)
     a.op = OP_WAIT_NOT;
     a.expected = UINT64_MAX;
     a.timed = timed;
+    a.queue = f->backstop;
     a.silent = false;
     uint32_t by = (uint32_t)explore_read(&a);
     f->lap++;
@@ -152,6 +153,8 @@ static int sleep_on(struct fiber *f, const struct lk_check_watch *w, uint32_t n,
     if (early != 0)
         return leave(f, w, n, LOC_NONE) ? 0 : early;
     uint32_t by = shim_sleep(f, timed);
+    if (by == WOKEN_BY_TIMER)
+        return leave(f, w, n, LOC_NONE) ? 0 : ETIMEDOUT;
     if (n > 1)
         (void)leave(f, w, n, by);
     return 0;
@@ -303,6 +306,13 @@ void lkc_k_mortal(bool on)
         return;
     f->mortal = on;
     f->spared = f->deeds - 1; /* it may die at once */
+}
+
+void lkc_k_backstop(unsigned deaths)
+{
+    struct fiber *f = hook_enter();
+    if (f != NULL)
+        f->backstop = deaths + 1;
 }
 
 void lkc_k_process(unsigned process)

@@ -89,8 +89,9 @@ for model; do
         case $find,$code in
         no,0)
             passed=$((passed + 1))
+            timers=$(value backstops)
             echo "ok $name $run: $(value complete) executions, $(value blocked) blocked," \
-                 "$(value seconds) s" ;;
+                 "$([ "${timers:-0}" = 0 ] || echo "$timers by a timer, ")$(value seconds) s" ;;
         yes,1) echo "$name $run finds $(errors)"; exit 0 ;;
         yes,0 | yes,3) ;;
         no,3)

@@ -122,7 +122,7 @@ static int go_down(lk_cursor *c, struct lki_node *n)
         }
         c->path_[c->depth_].node = n;
         c->path_[c->depth_++].at = near;
-        int rc = lki_use_child(c->tree_, n, near, &n);
+        int rc = lki_use_child(c->tree_, n, near, (struct lk_bytes){"", 0}, &n);
         if (rc != 0)
             return rc;
     }
@@ -132,14 +132,15 @@ static int go_down(lk_cursor *c, struct lki_node *n)
  * next does. */
 static void look_ahead(const struct lki_node *n, uint32_t at, bool down)
 {
-    enum { LEAF = 2048 };
+    enum { LEAF = 2048, HEAD = sizeof(struct lki_node) + sizeof(struct lki_page) };
     uint32_t next = down ? at - 1 : at + 1, far = down ? at - 2 : at + 2; /* -1 is UINT32_MAX */
     if (n->guess == NULL || next >= n->page->count)
         return;
     /* [cursor.1] relaxed: a guess that decides nothing. */
-    uint64_t state = lk_load_rlx_u64(&n->guess[next]);
-    for (uint32_t i = 0; state != 0 && i < LEAF; i += 64)
-        lk_prefetch((const char *)(uintptr_t)state + i);
+    uint64_t guess = lk_load_rlx_u64(&n->guess[next]), even = guess >> LKI_GUESS_BITS << 3;
+    uint64_t size = even != 0 ? HEAD + even : LEAF;
+    for (uint64_t i = 0; guess != 0 && i < size; i += 64)
+        lk_prefetch((const void *)(lki_guess_node(guess) + i));
     if (far < n->page->count)
         lk_prefetch(n->child[far]);
 }
@@ -154,7 +155,7 @@ static int next_leaf(lk_cursor *c)
             continue;
         *at += c->down_ ? UINT32_MAX : 1;
         look_ahead(n, *at, c->down_);
-        int rc = lki_use_child(c->tree_, n, *at, &n);
+        int rc = lki_use_child(c->tree_, n, *at, (struct lk_bytes){"", 0}, &n);
         return rc == 0 ? go_down(c, n) : rc;
     }
     c->ended_ = true;

@@ -8,7 +8,12 @@
 #include "base/crc32c.h"
 #include "base/error.h"
 
-enum { FIRST_ROOM = 512 };
+enum {
+    FIRST_ROOM = 512,
+    EVEN_MIN = 8, /* bytes of an even leaf's entry */
+    EVEN_MAX = 128,
+    EVEN_RECORD = 8192,
+};
 
 /* How `key` stands to the bytes that all keys of the node share, which are those of slot `at`: < 0
  * below them all. */
@@ -38,16 +43,33 @@ static inline uint32_t lower(const struct lki_slot *s, uint32_t low, uint32_t hi
     return (uint32_t)(base - s) + (n == 1 && base->first < first);
 }
 
+/* The same for the numbers of an even node. */
+static inline uint32_t lower_even(const uint32_t *f, uint32_t n, uint32_t first)
+{
+    const uint32_t *base = f;
+    while (n > 1) {
+        uint32_t half = n / 2;
+        base += half & (0 - (uint32_t)(base[half - 1] < first));
+        n -= half;
+    }
+    return (uint32_t)(base - f) + (*base < first);
+}
+
+static inline uint32_t first_at(const struct lki_node *n, uint32_t at)
+{
+    return n->stride != 0 ? lki_even_firsts(n)[at] : lki_slots(n->page)[at].first;
+}
+
 /* Many slots from `at` on have the number `first`, and the key of `at` is below `key`: the first of
  * [at, high) whose is not. */
 static __attribute__((noinline)) uint32_t among_equals(const struct lki_node *n, uint32_t at,
                                                        uint32_t high, struct lk_bytes key,
                                                        bool *equal)
 {
-    const struct lki_slot *s = lki_slots(n->page);
-    uint32_t first = s[at].first;
-    uint32_t far = first == UINT32_MAX ? high : lower(s, at, high, first + 1);
-    uint32_t low = at + 1;
+    uint32_t first = first_at(n, at), low = at + 1, far = high;
+    if (first != UINT32_MAX)
+        far = n->stride != 0 ? lower_even(lki_even_firsts(n), high, first + 1)
+                             : lower(lki_slots(n->page), at, high, first + 1);
     while (low < far) {
         uint32_t middle = low + (far - low) / 2;
         int c = lki_compare(lki_node_key(n, middle), key);
@@ -79,7 +101,8 @@ static inline __attribute__((always_inline)) uint32_t search(const struct lki_no
         for (uint32_t i = 0; i < high; i += 64 / sizeof *s)
             lk_prefetch(s + i);
     uint32_t first = lki_first_of(key, p->prefix);
-    uint32_t at = lower(s, low, high, first);
+    uint32_t at =
+        n->stride != 0 ? lower_even(lki_even_firsts(n), high, first) : lower(s, low, high, first);
     if (p->prefix > 0) {
         /* In a leaf by the cell that is looked at next, else by one that is always the same: both
          * are likely to be in the processor's cache, or will be wanted. */
@@ -87,7 +110,7 @@ static inline __attribute__((always_inline)) uint32_t search(const struct lki_no
         if (c != 0)
             return c < 0 ? low : high;
     }
-    if (at == high || s[at].first != first)
+    if (at == high || first_at(n, at) != first)
         return at;
     int c = lki_compare(lki_node_key(n, at), key);
     *equal = c == 0;
@@ -162,6 +185,19 @@ static int resize(struct lki_node *n, uint32_t size)
     return 0;
 }
 
+/* The page of `n` has room for all of `from`, which is even. */
+static void copy_even(struct lki_node *n, const struct lki_node *from)
+{
+    memcpy(n->page, from->page, sizeof *n->page);
+    n->page->used = 0;
+    for (uint32_t i = from->page->count; i-- > 0;) {
+        n->page->used += (uint32_t)LKI_CELL_HEAD + from->stride;
+        lki_cell_write((unsigned char *)n->page + n->size - n->page->used, lki_node_key(from, i),
+                       lki_node_value(from, i));
+        lki_slots(n->page)[i] = (struct lki_slot){lki_even_firsts(from)[i], n->page->used};
+    }
+}
+
 struct lki_node *lki_node_copy(const struct lki_node *from, uint64_t edit)
 {
     struct lki_node *n = calloc(1, sizeof *n);
@@ -172,7 +208,8 @@ struct lki_node *lki_node_copy(const struct lki_node *from, uint64_t edit)
     n->child = NULL;
     n->guess = NULL;
     n->child_room = 0;
-    uint32_t size = from->size + from->size / 4 + 64;
+    uint32_t size = (uint32_t)sizeof *n->page + lki_node_bytes(from) + from->page->garbage;
+    size += size / 4 + 64;
     n->page = malloc(size);
     if (n->page != NULL && from->page->level > 0) {
         n->child_room = from->page->count + 8;
@@ -183,10 +220,15 @@ struct lki_node *lki_node_copy(const struct lki_node *from, uint64_t edit)
         free(n);
         return NULL;
     }
+    n->size = size;
+    n->stride = 0;
+    if (from->stride != 0) {
+        copy_even(n, from);
+        return n;
+    }
     memcpy(n->page, from->page, sizeof *n->page + from->page->count * sizeof(struct lki_slot));
     memcpy((char *)n->page + size - from->page->used,
            (char *)from->page + from->size - from->page->used, from->page->used);
-    n->size = size;
     if (from->page->level > 0)
         memcpy(n->child, from->child, from->page->count * sizeof(struct lki_ref *));
     return n;
@@ -466,12 +508,73 @@ static int check_page(const void *bytes, size_t size, unsigned long long oid)
     return 0;
 }
 
+/* 8 bytes or more, of a size that is not known here: in steps of 8. */
+static inline void copy_eights(unsigned char *to, const unsigned char *from, size_t size)
+{
+    for (size_t i = 0; i + 8 < size; i += 8)
+        memcpy(to + i, from + i, 8);
+    memcpy(to + size - 8, from + size - 8, 8);
+}
+
+struct lki_node *lki_node_even(const struct lki_node *n)
+{
+    const struct lki_page *p = n->page;
+    if (p->level != 0 || p->count == 0 || n->stride != 0)
+        return NULL;
+    size_t key = lki_node_key(n, 0).size, stride = key + lki_node_value(n, 0).size;
+    if (stride < EVEN_MIN || stride > EVEN_MAX ||
+        p->used - p->garbage != p->count * (LKI_CELL_HEAD + stride))
+        return NULL;
+    size_t entries = (p->count * stride + 3) & ~(size_t)3;
+    size_t size = sizeof *p + entries + p->count * sizeof(uint32_t);
+    struct lki_node *even = malloc(sizeof *even + size);
+    if (even == NULL)
+        return NULL;
+    *even = *n;
+    even->page = (void *)(even + 1);
+    even->size = (uint32_t)size;
+    even->stride = (uint16_t)stride;
+    even->key = (uint16_t)key;
+    *even->page = *p;
+    even->page->garbage = 0;
+    even->page->used = (uint32_t)(p->count * (LKI_CELL_HEAD + stride));
+    unsigned char *to = (unsigned char *)(even->page + 1);
+    uint32_t *first = (uint32_t *)(void *)(to + entries);
+    for (uint32_t i = 0; i < p->count; i++) {
+        const unsigned char *cell = lki_cell(n, i);
+        if (lki_cell_key(cell).size != key || lki_node_value(n, i).size != stride - key) {
+            free(even);
+            return NULL;
+        }
+        copy_eights(to + i * stride, cell + LKI_CELL_HEAD, stride);
+        first[i] = lki_slots(p)[i].first;
+    }
+    return even;
+}
+
+/* An even leaf from its record, NULL if it is not one.  The record is checked in a copy that goes:
+ * where it lies it is not aligned. */
+static struct lki_node *parse_even(const void *bytes, size_t size, uint64_t oid, int *rc)
+{
+    _Alignas(8) unsigned char copy[EVEN_RECORD];
+    struct lki_node n = {.page = (void *)copy, .size = (uint32_t)(size - 4)};
+    memcpy(copy, bytes, size);
+    *rc = check_cells(&n, oid);
+    return *rc == 0 ? lki_node_even(&n) : NULL;
+}
+
 int lki_node_parse(const void *bytes, size_t size, uint64_t oid, struct lki_node **out)
 {
     int rc = check_page(bytes, size, oid);
     if (rc != 0)
         return rc;
-    struct lki_node *n = malloc(sizeof *n + size);
+    bool leaf = ((const unsigned char *)bytes)[offsetof(struct lki_page, level)] == 0;
+    struct lki_node *n = leaf && size <= EVEN_RECORD ? parse_even(bytes, size, oid, &rc) : NULL;
+    if (n != NULL || rc != 0) {
+        *out = n;
+        return rc;
+    }
+    n = malloc(sizeof *n + size);
     if (n == NULL)
         return ENOMEM;
     *n = (struct lki_node){.page = (void *)(n + 1), .size = (uint32_t)(size - 4)};

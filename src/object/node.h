@@ -6,7 +6,12 @@
  * back: distance of the cell from the page's end}.  A cell is {key size u16, value size u32, key,
  * value}.  Stored, the page has no free space and a CRC-32C behind it.  Numbers are little-endian.
  * In an inner node the value is {oid, entries below}, 8 bytes each, and the first key, which stands
- * for everything below the second, is not looked at. */
+ * for everything below the second, is not looked at.
+ *
+ * A stored leaf whose keys are all of one size and whose values are too, small ones, is *even*: in
+ * memory it is smaller than its record, and where an entry lies follows from its number:
+ *
+ *     head | entries {key, value}, in key order | their `first` numbers */
 #ifndef LKI_NODE_H
 #define LKI_NODE_H
 
@@ -46,8 +51,9 @@ struct lki_ref;
 /* The state of a node's object. */
 struct lki_node {
     struct lki_page *page;
-    uint32_t size; /* of the memory at page */
-    uint32_t unused;
+    uint32_t size;          /* of the memory at page */
+    uint16_t stride;        /* even: bytes of an entry; else 0 */
+    uint16_t key;           /* even: bytes of a key */
     uint64_t edit;          /* the edit that may change it; 0 = it never changes */
     struct lki_ref **child; /* of an inner node, by slot */
     uint64_t *guess;        /* where the children's states were last; NULL while it may change */
@@ -60,6 +66,19 @@ static inline struct lki_slot *lki_slots(const struct lki_page *p)
     return (struct lki_slot *)((uintptr_t)p + sizeof *p);
 }
 
+/* Of an even node: its entries, and the numbers behind them. */
+static inline const unsigned char *lki_even_entry(const struct lki_node *n, uint32_t at)
+{
+    return (const unsigned char *)(n->page + 1) + (size_t)at * n->stride;
+}
+
+static inline const uint32_t *lki_even_firsts(const struct lki_node *n)
+{
+    size_t entries = ((size_t)n->page->count * n->stride + 3) & ~(size_t)3;
+    return (const uint32_t *)((uintptr_t)(n->page + 1) + entries);
+}
+
+/* Of another one. */
 static inline const unsigned char *lki_cell(const struct lki_node *n, uint32_t at)
 {
     return (const unsigned char *)n->page + n->size - lki_slots(n->page)[at].back;
@@ -74,6 +93,8 @@ static inline struct lk_bytes lki_cell_key(const unsigned char *cell)
 
 static inline struct lk_bytes lki_node_key(const struct lki_node *n, uint32_t at)
 {
+    if (n->stride != 0)
+        return (struct lk_bytes){lki_even_entry(n, at), n->key};
     return lki_cell_key(lki_cell(n, at));
 }
 
@@ -119,6 +140,8 @@ static inline size_t lki_common(struct lk_bytes a, struct lk_bytes b)
 
 static inline struct lk_bytes lki_node_value(const struct lki_node *n, uint32_t at)
 {
+    if (n->stride != 0)
+        return (struct lk_bytes){lki_even_entry(n, at) + n->key, (size_t)(n->stride - n->key)};
     const unsigned char *cell = lki_cell(n, at);
     uint16_t key;
     uint32_t size;
@@ -195,6 +218,8 @@ void lki_page_sign(void *page, uint32_t size);
 /* The node as it is stored: no free space, the cells in order, the checksum behind it; all in one
  * piece, *record too.  `n` is freed.  NULL: no memory, and nothing is done. */
 struct lki_node *lki_node_seal(struct lki_node *n, struct lk_bytes *record);
+/* The even form of a stored leaf that can have it, else NULL, as without memory. */
+struct lki_node *lki_node_even(const struct lki_node *n);
 /* A node from a record, checked: LK_ECORRUPT with words about what is wrong.  The children's array
  * is there and zero. */
 int lki_node_parse(const void *bytes, size_t size, uint64_t oid, struct lki_node **out);

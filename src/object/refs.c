@@ -218,8 +218,12 @@ static size_t bytes_of(const struct lki_node *n)
 void lki_ref_stored(struct lki_ref *ref)
 {
     struct lki_nodes *nodes = ref->nodes;
-    struct lki_node *n = ref->object.state_;
+    struct lki_node *n = ref->object.state_, *even = NULL;
     n->edit = 0;
+    if (n->page->level == 0 && (even = lki_node_even(n)) != NULL) {
+        lki_node_free(n);
+        n = even;
+    }
     ref->object.state_ = NULL; /* whoever finds it by its number before we are done loads it */
     ref->owned = false;
     lk_mutex_lock(&nodes->mu);

@@ -47,7 +47,7 @@ int lki_descend(lk_tree *t, struct lk_bytes key, struct lki_path *path, bool *eq
         }
         s->at = lki_node_child(s->node, key);
         s[1].ref = s->node->child[s->at];
-        rc = lki_use_child(t, s->node, s->at, &s[1].node);
+        rc = lki_use_child(t, s->node, s->at, key, &s[1].node);
         s++;
     }
     return rc;
@@ -63,7 +63,7 @@ int lk_tree_get(lk_tree *t, struct lk_bytes key, struct lk_bytes *value)
     if (rc == 0)
         rc = lki_use(t, t->root, -1, &n);
     while (rc == 0 && n->page->level > 0)
-        rc = lki_use_child(t, n, lki_node_child(n, key), &n);
+        rc = lki_use_child(t, n, lki_node_child(n, key), key, &n);
     if (rc != 0)
         return rc;
     uint32_t at = lki_node_search(n, key, &equal);

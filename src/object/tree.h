@@ -95,13 +95,81 @@ struct lki_path {
 /* What lki_use() says of a node that is of another level. */
 int lki_wrong_level(const struct lki_ref *ref, const struct lki_node *n, int level);
 
-/* The page of a node that was loaded lies behind it: what a search looks at can come with its head,
- * slots of inner nodes, all of a leaf, whose cells would else be waited for once more. */
-static inline void lki_node_prefetch(uint64_t node, int level)
+/* Where a child's node was last: its address in the low 48 bits; of an even leaf the bytes of its
+ * entries / 8 above them. */
+enum { LKI_GUESS_BITS = 48 };
+
+static inline uint64_t lki_guess_of(const struct lki_node *n)
+{
+    uint64_t at = (uint64_t)(uintptr_t)n, entries = 0;
+    if (n->stride != 0)
+        entries = (uint64_t)n->stride * n->page->count / 8;
+    return at >> LKI_GUESS_BITS != 0 ? 0 : at | entries << LKI_GUESS_BITS;
+}
+
+static inline uintptr_t lki_guess_node(uint64_t guess)
+{
+    return (uintptr_t)(guess & ((UINT64_C(1) << LKI_GUESS_BITS) - 1));
+}
+
+/* How much of `whole` is before `key` below the slot `at`, if keys lie evenly there. */
+static inline __attribute__((always_inline)) uint64_t lki_part_before(const struct lki_node *above,
+                                                                      uint32_t at,
+                                                                      struct lk_bytes key,
+                                                                      uint64_t whole)
+{
+    if (at > 0 && at + 1 < above->page->count) {
+        const struct lki_slot *s = lki_slots(above->page) + at;
+        uint32_t first = lki_first_of(key, above->page->prefix), span = s[1].first - s[0].first;
+        if (first - s[0].first < span)
+            return whole * (first - s[0].first) / span;
+    }
+    return whole / 2;
+}
+
+/* These three must be inlined: gcc drops calls of functions that only prefetch. */
+
+/* An even leaf: its head and numbers, and where the entry is if keys lie evenly; where they do not,
+ * it is waited for once more. */
+static inline __attribute__((always_inline)) void lki_even_prefetch(uint64_t guess,
+                                                                    const struct lki_node *above,
+                                                                    uint32_t at,
+                                                                    struct lk_bytes key)
+{
+    enum { HEAD = sizeof(struct lki_node) + sizeof(struct lki_page), FIRSTS = 256, BEFORE = 24 };
+    uintptr_t n = lki_guess_node(guess), entries = (uintptr_t)(guess >> LKI_GUESS_BITS << 3);
+    lk_prefetch((const void *)n);
+    lk_prefetch((const void *)(n + HEAD - 1));
+    for (uint32_t i = 0; i <= FIRSTS; i += 64)
+        lk_prefetch((const void *)(n + HEAD + entries + i));
+    uintptr_t entry = n + HEAD + (uintptr_t)lki_part_before(above, at, key, entries) - BEFORE;
+    lk_prefetch((const void *)entry);
+    lk_prefetch((const void *)(entry + 64));
+}
+
+/* Another node, whose page lies behind its head: its slots, of leaves the cells as well. */
+static inline __attribute__((always_inline)) void lki_node_prefetch(uint64_t guess, int level)
 {
     enum { LEAF = 1280, INNER = 1024 };
-    for (uint32_t at = 0; at < (level == 0 ? LEAF : INNER); at += 64)
-        lk_prefetch((const char *)(uintptr_t)node + at);
+    uintptr_t n = lki_guess_node(guess);
+#pragma GCC unroll 16
+    for (uint32_t at = 0; at < INNER; at += 64)
+        lk_prefetch((const void *)(n + at));
+    if (level == 0)
+        for (uint32_t at = INNER; at < LEAF; at += 64)
+            lk_prefetch((const void *)(n + at));
+}
+
+/* What the search in an inner node is likely to end at. */
+static inline __attribute__((always_inline)) void lki_child_prefetch(const struct lki_node *n,
+                                                                     const struct lki_node *above,
+                                                                     uint32_t at,
+                                                                     struct lk_bytes key)
+{
+    uint64_t i = lki_part_before(above, at, key, n->page->count);
+    if (n->guess != NULL)
+        lk_prefetch(n->guess + i);
+    lk_prefetch(n->child + i);
 }
 
 static inline int lki_check_level(const struct lki_ref *ref, const struct lki_node *n, int level)
@@ -122,10 +190,12 @@ static inline int lki_use(lk_tree *t, struct lki_ref *ref, int level, struct lki
     return lki_check_level(ref, *node, level);
 }
 
-/* The child of `above` at `at`, of the level below.  Where its node was last is asked for before
- * its object has said where it is. */
-static inline int lki_use_child(lk_tree *t, const struct lki_node *above, uint32_t at,
-                                struct lki_node **node)
+/* The child of `above` at `at`, of the level below, to look for `key` in.  Where its node was last
+ * is asked for before its object has said where it is. */
+static inline __attribute__((always_inline)) int lki_use_child(lk_tree *t,
+                                                               const struct lki_node *above,
+                                                               uint32_t at, struct lk_bytes key,
+                                                               struct lki_node **node)
 {
     struct lki_ref *ref = above->child[at];
     int level = above->page->level - 1;
@@ -134,17 +204,29 @@ static inline int lki_use_child(lk_tree *t, const struct lki_node *above, uint32
     if (above->guess != NULL) {
         /* [tree.1] relaxed: a guess that decides nothing. */
         guess = lk_load_rlx_u64(&above->guess[at]);
-        lki_node_prefetch(guess, level);
+        if (guess >> LKI_GUESS_BITS != 0)
+            lki_even_prefetch(guess, above, at, key);
+        else
+            lki_node_prefetch(guess, level);
     }
     int rc = lk_object_use(t->source.nodes->heap, &ref->object, &t->source, &state);
     if (__builtin_expect(rc != 0, 0))
         return rc;
-    if (__builtin_expect(guess != (uint64_t)(uintptr_t)state && above->guess != NULL, 0)) {
+    *node = state;
+    if (__builtin_expect(lki_guess_node(guess) == (uintptr_t)state, 1)) {
+        /* The same address, by the way that came first: the search need not wait for the object to
+         * know where it goes on, which the branch has foretold.  The compiler is not to see that
+         * they are the same.  The acquire of the object's word stands before all that follows. */
+        uintptr_t same = lki_guess_node(guess);
+        __asm__("" : "+r"(same));
+        *node = (struct lki_node *)same;
+        if (level > 0)
+            lki_child_prefetch(*node, above, at, key);
+    } else if (above->guess != NULL) {
         /* [tree.2] relaxed: the next one's guess. */
-        lk_store_rlx_u64(&above->guess[at], (uint64_t)(uintptr_t)state);
+        lk_store_rlx_u64(&above->guess[at], lki_guess_of(*node));
         lki_node_prefetch((uint64_t)(uintptr_t)state, level);
     }
-    *node = state;
     return lki_check_level(ref, *node, level);
 }
 

@@ -221,7 +221,7 @@ LK_API void lk_scope_end_(struct lk_scope_ *s);
 
 /* What lk_scope has locked.  n_ = 0: lk_scope_end_() finds it in the key.  Else the hold is the one
  * that `here_` names, of n_ mutexes: of few_, or of built_. */
-enum { LK_FEW_ = 4 };
+enum { LK_FEW_ = 8 };
 struct lk_held_ {
     struct lk_key_ *k_;
     const char *here_;
@@ -230,33 +230,56 @@ struct lk_held_ {
     lk_mutex *few_[LK_FEW_];
 };
 
+/* The key's first n members are the list, its first hold says so, and `got` of them, mutexes, are
+ * locked: the others too, whatever it takes. */
+LK_API struct lk_scope_ lk_scope_there_(lk_key key, uint32_t n, uint32_t got, const char *here)
+    LK_NEEDS(key);
+
 static inline LK_ALWAYS_ bool lk_key_ready_(const struct lk_key_ *k)
 {
     return k != NULL && k->thread_pointer_ == __builtin_thread_pointer() && k->taken_at_ != NULL &&
            k->depth_ == 0;
 }
 
-static inline LK_ALWAYS_ uint32_t lk_higher_(uint32_t level, const lk_member *m)
+/* Two neighbours, as one store: left to itself, the compiler loads the pair from memory. */
+static inline LK_ALWAYS_ void lk_store_both_(uint32_t *first, uint32_t a, uint32_t b)
 {
-    uint32_t own = (uint32_t)(m->what_ >> 16 & 0xffff);
-    return own > level ? own : level;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t both = a | (uint64_t)b << 32;
+#else
+    const uint64_t both = b | (uint64_t)a << 32;
+#endif
+    __builtin_memcpy(first, &both, sizeof both);
 }
 
-/* The key's first hold, but for its members. */
-static inline LK_ALWAYS_ void lk_hold_(struct lk_key_ *k, uint32_t n, uint32_t limit,
-                                       uint32_t level, const char *here)
+/* The key's first hold.  As few stores as there can be, since the next locked instruction waits for
+ * them: level_ and used_ are left to lki_key_account(). */
+static inline LK_ALWAYS_ void lk_hold_(struct lk_key_ *k, const lk_member *member, uint32_t n,
+                                       uint32_t limit, const char *here)
 {
+    k->hold_[0].member_ = member;
     k->hold_[0].here_ = here;
-    k->hold_[0].n_ = n;
-    k->hold_[0].limit_ = limit;
-    k->level_ = level;
-    k->depth_ = 1;
-    k->torn_ = 0; /* it is; but the two are read as one word, which must have been written as one */
+    lk_store_both_(&k->hold_[0].n_, n, limit);
 }
 
-/* The first n of a few locks, from the last to the first.  No loops: n is a constant. */
+/* From here on others see it.  torn_ is 0 already; but the two are read as one word, which must
+ * have been written as one. */
+static inline LK_ALWAYS_ void lk_hold_begin_(struct lk_key_ *k)
+{
+    lk_store_both_(&k->depth_, 1, 0);
+}
+
+/* No loops: n is a constant. */
 static inline LK_ALWAYS_ void lk_few_unlock_(lk_mutex *const *m, uint32_t n)
 {
+    if (n > 7)
+        lk_mutex_unlock(m[7]);
+    if (n > 6)
+        lk_mutex_unlock(m[6]);
+    if (n > 5)
+        lk_mutex_unlock(m[5]);
+    if (n > 4)
+        lk_mutex_unlock(m[4]);
     if (n > 3)
         lk_mutex_unlock(m[3]);
     if (n > 2)
@@ -278,21 +301,29 @@ static inline LK_ALWAYS_ uint32_t lk_few_trylock_(lk_mutex *const *m, uint32_t n
         return 2;
     if (n > 3 && !LK_LIKELY(lk_mutex_trylock(m[3]) == 0))
         return 3;
+    if (n > 4 && !LK_LIKELY(lk_mutex_trylock(m[4]) == 0))
+        return 4;
+    if (n > 5 && !LK_LIKELY(lk_mutex_trylock(m[5]) == 0))
+        return 5;
+    if (n > 6 && !LK_LIKELY(lk_mutex_trylock(m[6]) == 0))
+        return 6;
+    if (n > 7 && !LK_LIKELY(lk_mutex_trylock(m[7]) == 0))
+        return 7;
     return n;
 }
 
-static inline LK_ALWAYS_ void lk_few_member_(struct lk_key_ *k, const lk_member *m, uint32_t at,
+static inline LK_ALWAYS_ void lk_few_member_(struct lk_key_ *k, lk_member m, uint32_t at,
                                              uint32_t n)
 {
     if (at < n) {
-        k->member_[at].lock_ = m->lock_;
-        k->member_[at].what_ = m->what_ | (uint64_t)at << 32;
-        k->level_ = lk_higher_(k->level_, m);
+        k->member_[at].lock_ = m.lock_;
+        k->member_[at].what_ = m.what_ | (uint64_t)at << 32;
     }
 }
 
-/* A few mutexes, written in place, and free: the least that can be done.  What is not so goes to
- * lk_scope_slowly_(), with a copy of the list, so that this one stays in registers. */
+/* A few mutexes, written in place, and free: the least that can be done.  Everything is written
+ * down before the first is locked.  What is not so goes to lk_scope_slowly_(), with a copy of the
+ * list, so that this one stays in registers. */
 static inline LK_ALWAYS_ struct lk_held_ lk_scope_few_(lk_key key, lk_list list, const char *here)
     LK_NEEDS(key) LK_TSA_(no_thread_safety_analysis);
 static inline LK_ALWAYS_ struct lk_held_ lk_scope_few_(lk_key key, lk_list list, const char *here)
@@ -300,32 +331,64 @@ static inline LK_ALWAYS_ struct lk_held_ lk_scope_few_(lk_key key, lk_list list,
     struct lk_key_ *k = key.k_;
     const uint32_t n = list.n_;
     const lk_member a = list.member_[0], b = list.member_[n > 1 ? 1 : 0],
-                    c = list.member_[n > 2 ? 2 : 0], d = list.member_[n > 3 ? 3 : 0];
-    if (LK_LIKELY(((a.what_ | b.what_ | c.what_ | d.what_) & 0xff) == LK_HOW_MUTEX_ &&
-                  lk_key_ready_(k))) {
-        struct lk_held_ held = {
-            k,
-            here,
-            NULL,
-            n,
-            {(lk_mutex *)a.lock_, (lk_mutex *)b.lock_, (lk_mutex *)c.lock_, (lk_mutex *)d.lock_}};
+                    c = list.member_[n > 2 ? 2 : 0], d = list.member_[n > 3 ? 3 : 0],
+                    e = list.member_[n > 4 ? 4 : 0], f = list.member_[n > 5 ? 5 : 0],
+                    g = list.member_[n > 6 ? 6 : 0], h = list.member_[n > 7 ? 7 : 0];
+    const bool mutexes =
+        ((a.what_ | b.what_ | c.what_ | d.what_ | e.what_ | f.what_ | g.what_ | h.what_) & 0xff) ==
+        LK_HOW_MUTEX_;
+    struct lk_held_ held = {k,
+                            here,
+                            NULL,
+                            mutexes ? n : 0,
+                            {(lk_mutex *)a.lock_, (lk_mutex *)b.lock_, (lk_mutex *)c.lock_,
+                             (lk_mutex *)d.lock_, (lk_mutex *)e.lock_, (lk_mutex *)f.lock_,
+                             (lk_mutex *)g.lock_, (lk_mutex *)h.lock_}};
+    if (LK_LIKELY(mutexes && lk_key_ready_(k))) {
+        lk_few_member_(k, a, 0, n);
+        lk_few_member_(k, b, 1, n);
+        lk_few_member_(k, c, 2, n);
+        lk_few_member_(k, d, 3, n);
+        lk_few_member_(k, e, 4, n);
+        lk_few_member_(k, f, 5, n);
+        lk_few_member_(k, g, 6, n);
+        lk_few_member_(k, h, 7, n);
+        lk_hold_(k, k->member_, n, LK_LIST_ALL_, here);
         uint32_t got = lk_few_trylock_(held.few_, n);
-        if (LK_LIKELY(got == n)) {
-            k->hold_[0].member_ = k->member_;
-            k->used_ = n;
-            lk_hold_(k, n, LK_LIST_ALL_, 0, here);
-            lk_few_member_(k, &a, 0, n);
-            lk_few_member_(k, &b, 1, n);
-            lk_few_member_(k, &c, 2, n);
-            lk_few_member_(k, &d, 3, n);
-            return held;
-        }
-        lk_few_unlock_(held.few_, got);
+        if (LK_LIKELY(got == n))
+            lk_hold_begin_(k);
+        else
+            held.k_ = lk_scope_there_(key, n, got, here).k_;
+        return held;
     }
-    lk_member copy[LK_FEW_] = {a, b, c, d};
+    lk_member copy[LK_FEW_] = {a, b, c, d, e, f, g, h};
     lk_list same = {copy, n, LK_LIST_ALL_};
-    struct lk_held_ held = {lk_scope_slowly_(key, same, here).k_, NULL, NULL, 0, {NULL}};
+    held.k_ = lk_scope_slowly_(key, same, here).k_;
     return held;
+}
+
+/* A list written in place that is longer: its members are written once, into the key.  (The
+ * compiler makes no list of them elsewhere, once the loops are gone.) */
+static inline LK_ALWAYS_ struct lk_scope_ lk_scope_many_(lk_key key, lk_list list, const char *here)
+    LK_NEEDS(key) LK_TSA_(no_thread_safety_analysis);
+static inline LK_ALWAYS_ struct lk_scope_ lk_scope_many_(lk_key key, lk_list list, const char *here)
+{
+    struct lk_key_ *k = key.k_;
+    if (LK_LIKELY(lk_key_ready_(k))) {
+#pragma GCC unroll 64
+        for (uint32_t i = 0; i < list.n_; i++) {
+            k->member_[i].lock_ = list.member_[i].lock_;
+            k->member_[i].what_ = list.member_[i].what_ | (uint64_t)i << 32;
+        }
+        lk_hold_(k, k->member_, list.n_, LK_LIST_ALL_, here);
+        return lk_scope_there_(key, list.n_, 0, here);
+    }
+    lk_member copy[LK_KEY_MEMBERS];
+#pragma GCC unroll 64
+    for (uint32_t i = 0; i < list.n_; i++)
+        copy[i] = list.member_[i];
+    lk_list same = {copy, list.n_, LK_LIST_ALL_};
+    return lk_scope_slowly_(key, same, here);
 }
 
 static inline LK_ALWAYS_ void lk_built_unlock_(const lk_member *m, uint32_t n)
@@ -341,19 +404,17 @@ static inline LK_ALWAYS_ struct lk_held_ lk_scope_built_(lk_key key, lk_list lis
 {
     struct lk_key_ *k = key.k_;
     if (LK_LIKELY(lk_key_ready_(k))) {
-        uint32_t i = 0, level = 0;
+        uint32_t i = 0;
+        lk_hold_(k, list.member_, list.n_, LK_LIST_EVERY_, here);
         for (; i < list.n_; i++) {
             const lk_member *m = &list.member_[i];
             if (!LK_LIKELY((m->what_ & 0xff) == LK_HOW_MUTEX_ &&
                            lk_mutex_trylock((lk_mutex *)m->lock_) == 0))
                 break;
-            level = lk_higher_(level, m);
         }
         if (LK_LIKELY(i == list.n_ && i > 0)) {
             struct lk_held_ held = {k, here, list.member_, i, {NULL}};
-            k->hold_[0].member_ = list.member_;
-            k->used_ = 0;
-            lk_hold_(k, i, LK_LIST_EVERY_, level, here);
+            lk_hold_begin_(k);
             return held;
         }
         lk_built_unlock_(list.member_, i);
@@ -369,6 +430,11 @@ static inline LK_ALWAYS_ struct lk_held_ lk_scope_begin_(lk_key key, lk_list lis
     if (__builtin_constant_p(list.n_ - 1 < LK_FEW_ && list.limit_ == LK_LIST_ALL_) &&
         list.n_ - 1 < LK_FEW_ && list.limit_ == LK_LIST_ALL_)
         return lk_scope_few_(key, list, here);
+    if (__builtin_constant_p(list.n_ <= LK_KEY_MEMBERS && list.limit_ == LK_LIST_ALL_) &&
+        list.n_ <= LK_KEY_MEMBERS && list.n_ != 0 && list.limit_ == LK_LIST_ALL_) {
+        struct lk_held_ held = {lk_scope_many_(key, list, here).k_, NULL, NULL, 0, {NULL}};
+        return held;
+    }
     if (__builtin_constant_p(list.limit_ == LK_LIST_EVERY_) && list.limit_ == LK_LIST_EVERY_)
         return lk_scope_built_(key, list, here);
     struct lk_held_ held = {lk_scope_slowly_(key, list, here).k_, NULL, NULL, 0, {NULL}};
@@ -386,7 +452,7 @@ static inline LK_ALWAYS_ void lk_scope_leave_(struct lk_held_ *s)
             lk_built_unlock_(s->built_, s->n_);
         else
             lk_few_unlock_(s->few_, s->n_);
-        k->depth_ = 0; /* which says that level_ and used_ mean nothing */
+        k->depth_ = 0;
     } else if (k != NULL) {
         struct lk_scope_ scope = {k};
         lk_scope_end_(&scope);

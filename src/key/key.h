@@ -100,6 +100,8 @@ static inline bool lki_hold_has(const struct lk_hold_ *h, const lk_member *m)
     return lki_member_at(m) < (h->limit_ & LK_LIST_ALL_);
 }
 
+/* Bring level_ and used_ up to date: the inline ways into the first hold do not write them. */
+void lki_key_account(struct lk_key_ *k);
 /* Lock a list on top of what the key holds.  try_only: nothing waits. */
 int lki_hold_lock(struct lk_key_ *k, const lk_list *list, const struct timespec *deadline,
                   bool try_only, const char *here);

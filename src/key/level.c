@@ -7,6 +7,7 @@ int lk_level_lock_(struct lk_key_ *k, unsigned level, lk_list list, const char *
 {
     if (!lki_key_is_here(k))
         return lki_key_misused(k, here);
+    lki_key_account(k);
     if (k->depth_ > 0 && level <= k->level_)
         return lki_key_stop("locks at a level that is not above what it holds", here,
                             lki_hold_top(k)->here_);

@@ -278,14 +278,25 @@ static int lock_settled(struct lk_key_ *k, struct lk_hold_ *h, const struct time
     return rc == EBUSY ? lock_in_order(k, try_only, deadline) : rc;
 }
 
+void lki_key_account(struct lk_key_ *k)
+{
+    const struct lk_hold_ *h = &k->hold_[0];
+    uint32_t least;
+    if (k->depth_ == 0) {
+        k->level_ = k->used_ = 0;
+    } else if (k->depth_ == 1 && k->claim_ == NULL) {
+        k->level_ = levels_of(h, &least);
+        k->used_ = h->member_ == k->member_ ? h->n_ : 0;
+    }
+}
+
 int lki_hold_lock(struct lk_key_ *k, const lk_list *list, const struct timespec *deadline,
                   bool try_only, const char *here)
 {
     struct lk_hold_ *h = &k->hold_[k->depth_];
     uint32_t least = 0, most = 0;
     int rc = EINVAL;
-    if (k->depth_ == 0) /* the inline ways leave them as they were */
-        k->level_ = k->used_ = 0;
+    lki_key_account(k);
     if (k->depth_ == LK_KEY_DEPTH)
         return E2BIG;
     if (deadline != NULL && !lki_timespec_valid(deadline))
@@ -352,55 +363,43 @@ static inline bool take_free(void *lock, unsigned how)
     return how == LK_HOW_WRITE_ && lk_rwlock_trywrlock(lock) == 0;
 }
 
-/* Give back the first n after all, having found one that is taken. */
-static bool not_all(struct lk_key_ *k, const lk_list *list, size_t n)
+/* Lock the first hold's members, from the one at `from` on; those before are.  If one of them is
+ * not free, all are given back. */
+static inline bool take_free_from(struct lk_key_ *k, uint32_t n, uint32_t from)
 {
-    struct lk_hold_ h = k->hold_[0];
-    h.limit_ = list->limit_;
-    give_back(&h, n, false);
-    return false;
-}
-
-static inline bool lock_built_at_once(struct lk_key_ *k, const lk_list *list, const char *here)
-{
-    uint32_t level = 0;
-    const lk_member *m = list->member_;
-    const uint32_t n = list->n_;
-    k->hold_[0].member_ = m;
-    for (uint32_t i = 0; i < n; i++) {
-        level = lk_higher_(level, &m[i]);
-        if (__builtin_expect(!take_free(m[i].lock_, lki_member_how(&m[i])), 0))
-            return not_all(k, list, i);
-    }
-    k->used_ = 0;
-    lk_hold_(k, n, LK_LIST_EVERY_, level, here);
+    const lk_member *m = k->hold_[0].member_;
+    for (uint32_t i = from; i < n; i++)
+        if (__builtin_expect(!take_free(m[i].lock_, lki_member_how(&m[i])), 0)) {
+            give_back(&k->hold_[0], i, false);
+            return false;
+        }
+    lk_hold_begin_(k);
     return true;
 }
 
-/* The common case without the rest: mutexes and write locks, none of which is taken.  Members are
- * copied field by field: they have just been written so, and a wider load would have to wait. */
+/* Into the key, field by field: they have just been written so, and a wider load would have to wait
+ * for that. */
+static inline void copy_members(lk_member *to, const lk_list *list)
+{
+    for (uint32_t i = 0; i < list->n_; i++) {
+        to[i].lock_ = list->member_[i].lock_;
+        to[i].what_ = (list->member_[i].what_ & 0xffffffffu) | (uint64_t)i << 32;
+    }
+}
+
+/* The common case without the rest: mutexes and write locks, none of which is taken. */
 static inline bool lock_at_once(struct lk_key_ *k, const lk_list *list, const char *here)
 {
-    uint32_t level = 0;
     const lk_member *m = list->member_;
     const uint32_t n = list->n_;
-    if (list->limit_ == LK_LIST_EVERY_)
-        return lock_built_at_once(k, list, here);
-    if (list->limit_ != LK_LIST_ALL_ || n > LK_KEY_MEMBERS)
-        return false;
-    k->hold_[0].member_ = k->member_;
-    for (uint32_t i = 0; i < n; i++) {
-        void *lock = m[i].lock_;
-        uint64_t what = m[i].what_ & 0xffffffffu;
-        k->member_[i].lock_ = lock;
-        k->member_[i].what_ = what | (uint64_t)i << 32;
-        level = lk_higher_(level, &m[i]);
-        if (__builtin_expect(!take_free(lock, (unsigned)(what & 0xff)), 0))
-            return not_all(k, list, i);
+    if (list->limit_ != LK_LIST_EVERY_) {
+        if (list->limit_ != LK_LIST_ALL_ || n > LK_KEY_MEMBERS)
+            return false;
+        copy_members(k->member_, list);
+        m = k->member_;
     }
-    k->used_ = n;
-    lk_hold_(k, n, LK_LIST_ALL_, level, here);
-    return true;
+    lk_hold_(k, m, n, list->limit_, here);
+    return take_free_from(k, n, 0);
 }
 
 static inline int lock_list(lk_key key, const lk_list *list, const struct timespec *deadline,
@@ -474,6 +473,16 @@ struct lk_scope_ lk_scope_slowly_(lk_key key, lk_list list, const char *here)
     if (__builtin_expect(rc != 0, 0) && rc != EOWNERDEAD)
         (void)lki_key_stop(rc == EDEADLK ? lk_error_text() : lk_strerror(rc), here, NULL);
     return begun(key, rc);
+}
+
+struct lk_scope_ lk_scope_there_(lk_key key, uint32_t n, uint32_t got, const char *here)
+{
+    struct lk_key_ *k = key.k_;
+    if (__builtin_expect(take_free_from(k, n, got), 1))
+        return (struct lk_scope_){k};
+    lk_member copy[LK_KEY_MEMBERS];
+    memcpy(copy, k->member_, n * sizeof *copy);
+    return lk_scope_slowly_(key, (lk_list){copy, n, LK_LIST_ALL_}, here);
 }
 
 struct lk_scope_ lk_scope_rc_(lk_key key, int *rc, lk_list list, const char *here)

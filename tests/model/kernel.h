@@ -35,4 +35,24 @@
 
 #include "latchkey/check.h"
 
+/* A bucket's slots that ever hold an entry, when the model has so few: the rest say 0 whichever of
+ * the stores of 0 is read, and what a flush makes of them only multiplies the executions.  To leave
+ * these reads out gives up what they might order, so it allows more, not less. */
+#ifdef LK_MODEL_WAYS
+#define LKI_SCAN_H
+#include <stdint.h>
+static inline uint32_t lki_scan(const uint64_t *words, uint64_t tag)
+{
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < LK_MODEL_WAYS; i++)
+        mask |= (uint32_t)(__atomic_load_n(&words[i], __ATOMIC_RELAXED) >> 48 == tag)
+                << (4 * i + 3);
+    return mask;
+}
+static inline uint32_t lki_scan_first(uint32_t mask)
+{
+    return (uint32_t)__builtin_ctz(mask) >> 2;
+}
+#endif
+
 #endif

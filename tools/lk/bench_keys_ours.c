@@ -96,24 +96,48 @@ static void sorted(struct keys_thread *t)
 }
 
 /* What no lock of two atomic instructions can beat, and no lock that must know whether to wake
- * somebody has fewer: one compare-and-swap each way, with nothing around.  With two threads it
- * excludes as a spinlock does. */
-static void bare(struct keys_thread *t)
+ * somebody has fewer: one compare-and-swap each way, with nothing around, not even a loop where K is
+ * small.  (An exchange, `lock bts`, `lock dec` take as long.)  With two threads it excludes as a
+ * spinlock does. */
+static inline __attribute__((always_inline)) void bare_of(struct keys_thread *t, const unsigned k)
 {
     while (!keys_stopped(t)) {
         for (int i = 0; i < 64; i++) {
-            for (unsigned j = 0; j < t->k; j++) {
+#pragma GCC unroll 32
+            for (unsigned j = 0; j < k; j++) {
                 unsigned none = 0;
                 while (!atomic_compare_exchange_strong(&words[j].w, &none, 1))
                     none = 0;
             }
             __asm__ volatile("" ::: "memory");
-            for (unsigned j = t->k; j-- > 0;) {
+#pragma GCC unroll 32
+            for (unsigned j = k; j-- > 0;) {
                 unsigned held = 1;
                 (void)atomic_compare_exchange_strong(&words[j].w, &held, 0);
             }
         }
         t->done += 64;
+    }
+}
+
+static void bare(struct keys_thread *t)
+{
+    switch (t->k) {
+    case 1:
+        bare_of(t, 1);
+        break;
+    case 2:
+        bare_of(t, 2);
+        break;
+    case 4:
+        bare_of(t, 4);
+        break;
+    case 8:
+        bare_of(t, 8);
+        break;
+    default:
+        bare_of(t, KEYS_MOST);
+        break;
     }
 }
 

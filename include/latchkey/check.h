@@ -53,6 +53,8 @@ struct lk_check_options {
     uint32_t walks;          /* random walks before the exhaustive search */
     bool bound_preemptions;  /* leave out what needs more than: */
     uint32_t preemptions;
+    bool states;      /* every state once, not every execution; the model is LK_CHECK_SC, and
+                         there are no walks */
     bool random_only; /* nothing but random walks, until a bound */
     uint64_t seed;
     bool no_liveness;    /* do not call an execution that blocks for ever an error */
@@ -81,6 +83,8 @@ struct lk_check_report {
     uint64_t wasted;    /* begun and dropped */
     uint64_t preempted; /* left out: they need more preemptions than the bound */
     uint64_t backstops; /* of the complete ones: a timer had to end a sleep */
+    uint64_t states;    /* of a search by states: so many */
+    uint64_t steps;     /* ... steps between them */
     uint64_t walked;    /* random walks among them: not counted above */
     double estimate;    /* of the executions in all, from the random walks; 0 = none */
     bool bounded;       /* a bound was hit: nothing is proved */

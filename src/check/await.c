@@ -120,7 +120,7 @@ void await_learn(const struct access *a, uint64_t key, uint32_t lap)
     }
 }
 
-static uint64_t newest_value(uintptr_t addr, unsigned size)
+uint64_t await_newest(uintptr_t addr, unsigned size)
 {
     const struct graph *g = &lkc->g;
     uint32_t loc = loc_find(addr, size);
@@ -143,7 +143,7 @@ static bool newest_is_elsewhere(uint32_t tid, uintptr_t addr, unsigned size)
 
 bool await_in_vain(uint32_t tid, const struct access *a, uint64_t key)
 {
-    uint64_t met[LAP], value = newest_value(a->addr, a->size), result;
+    uint64_t met[LAP], value = await_newest(a->addr, a->size), result;
     if (newest_is_elsewhere(tid, a->addr, a->size))
         return true;
     if (!op_is_asked(a->op)) {
@@ -151,6 +151,8 @@ bool await_in_vain(uint32_t tid, const struct access *a, uint64_t key)
             .op = a->op, .operand = a->operand, .expected = a->expected, .size = a->size};
         return op_outcome(&e, value, &result) == OUT_WAIT;
     }
+    if (lkc->states != NULL)
+        return false; /* a loop that waits comes back to a state that is known */
     for (uint32_t n = 0; n < LAP; n++) {
         const struct fact *f = fact_of(key, value);
         if (f == NULL)
@@ -160,7 +162,7 @@ bool await_in_vain(uint32_t tid, const struct access *a, uint64_t key)
         for (uint32_t i = 0; i <= n; i++)
             if (met[i] == key)
                 return true;
-        value = newest_value(f->addr, f->size);
+        value = await_newest(f->addr, f->size);
     }
     return false;
 }

@@ -22,6 +22,7 @@ void count_reset(void)
     lkc->complete = lkc->blocked = lkc->runs = lkc->inconsistent = lkc->failing = 0;
     lkc->preempted = lkc->cut = lkc->walked = lkc->descents = lkc->backstops = 0;
     lkc->weight_sum = 0;
+    lkc->nstates = lkc->steps = 0;
     lkc->bounded = false;
 }
 
@@ -161,6 +162,10 @@ static void begin(void *(*fn)(void *), void *arg, const struct lk_check_options 
         plain_reset();
     }
     lkc->opt = opt != NULL ? *opt : defaults;
+    if (lkc->opt.states) {
+        lkc->opt.model = LK_CHECK_SC;
+        lkc->opt.walks = 0; /* they may have no end */
+    }
     if (lkc->opt.stack_bytes == 0)
         lkc->opt.stack_bytes = DEFAULT_STACK;
     if (lkc->opt.max_events == 0)
@@ -189,6 +194,8 @@ static void fill(struct lk_check_report *rep)
     rep->preempted = lkc->preempted + lkc->cut;
     rep->backstops = lkc->backstops;
     rep->walked = lkc->walked;
+    rep->states = lkc->nstates;
+    rep->steps = lkc->steps;
     rep->estimate = lkc->descents != 0 ? lkc->weight_sum / (double)lkc->descents : 0;
     rep->bounded = lkc->bounded;
     rep->by_walk = lkc->by_walk;

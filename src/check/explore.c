@@ -37,7 +37,9 @@ bool explore_add_write(evid r)
     struct graph *g = &lkc->g;
     struct event *e = graph_ev(g, r);
     uint32_t ways = op_ways(e, e->value), loc = e->loc;
-    if (e->choice == 0)
+    if (lkc->states != NULL)
+        e->choice = (uint8_t)states_choice(ways);
+    else if (e->choice == 0)
         for (uint32_t k = 1; k < ways; k++) {
             e->choice = (uint8_t)k;
             explore_push(snapshot_pack(g, NULL, TODO_RMW, r, EV_INIT, 0));
@@ -59,7 +61,8 @@ bool explore_add_write(evid r)
     w->pc = e->pc;
     evid id = ev_id(ev_tid(r), ev_pos(r) + 1), after = e->rf;
     graph_clocks(g, id);
-    revisit_reads(id, true, after);
+    if (!by_turns())
+        revisit_reads(id, true, after);
     if (impossible)
         return false;
     graph_insert_co(g, loc, id, (uint32_t)(graph_copos(g, after) + 1));
@@ -180,7 +183,7 @@ bool explore_sleep(evid r, bool only_ask)
     evid q = enter_queue(r), last = graph_ev(g, q)->rf;
     (void)explore_settle(q);
     bool in_time = explore_slept_in_time(q);
-    if (!in_time || !only_ask)
+    if (!by_turns() && (!in_time || !only_ask))
         enter_earlier(r, q);
     if (in_time && !only_ask) {
         graph_ev(g, q)->rf = last;
@@ -230,7 +233,7 @@ static void new_read(const struct access *a, uint64_t state)
         (uint8_t)((a->timed ? EF_TIMED : 0) | (a->silent ? EF_SILENT : 0) | (a->nap ? EF_NAP : 0));
     e->copos = a->queue;
     graph_add_read(g, loc, r);
-    for (int64_t c = low; c < (int64_t)g->loc[loc].nco - 1; c++) {
+    for (int64_t c = low; !by_turns() && c < (int64_t)g->loc[loc].nco - 1; c++) {
         e->rf = c < 0 ? EV_INIT : g->loc[loc].co[c];
         uint64_t value = graph_value(g, loc, e->rf);
         if (await_would_wait(r, value) || !withdrawn_may_read(g, tid, ev_pos(r), e->rf))
@@ -270,10 +273,11 @@ static void new_write(const struct access *a, uint64_t value)
     graph_clocks(g, w);
     if (lkc->mode != MODE_FAST && a->order != MO_PLAIN)
         plain_check_atomic(w, a->addr, a->size);
-    revisit_reads(w, false, EV_INIT);
+    if (!by_turns())
+        revisit_reads(w, false, EV_INIT);
     const struct gloc *l = &g->loc[loc];
     int64_t low = graph_seen(g, loc, graph_clk(g, w, CLK_HB));
-    for (uint32_t p = (uint32_t)(low + 1); p < l->nco; p++)
+    for (uint32_t p = (uint32_t)(low + 1); !by_turns() && p < l->nco; p++)
         if (!(graph_ev(g, l->co[p])->flags & EF_RMW))
             explore_push(snapshot_pack(g, NULL, TODO_WRITE, w, w, p));
     graph_insert_co(g, loc, w, l->nco);
@@ -293,6 +297,7 @@ static struct event *recorded(unsigned kind)
         if (stop_asked())
             stop_run();
         count_looks();
+        f->next = (uint8_t)kind;
         run_turn(f->tid);
         if (t->len >= lkc->opt.max_events && kind != EK_END) {
             lkc->bounded = true;
@@ -378,6 +383,8 @@ uint64_t explore_read(const struct access *a)
     self()->stutter = 0;
     struct fiber *f = self();
     explore_may_die();
+    if (lkc->states != NULL && f->pos >= lkc->g.t[f->tid].len && !states_granted(f->tid))
+        run_put_off(a, 0); /* others see then for what it waits */
     struct event *e = recorded(EK_READ);
     if (e == NULL) {
         struct gthread *t = &lkc->g.t[f->tid];
@@ -385,8 +392,8 @@ uint64_t explore_read(const struct access *a)
             run_stuck(STUCK_SPIN, t->stuck_at);
         uint64_t state = 0;
         if (op_is_asked(a->op)) {
-            state = run_state_hash(f);
-            if (lkc->fair == NULL)
+            state = lkc->states != NULL ? 0 : run_state_hash(f);
+            if (!by_turns())
                 cut_spin(a, state);
         }
         run_await(a, await_key(a, state));
@@ -465,11 +472,11 @@ uint32_t explore_choice(uint32_t ways, uint64_t pc)
         graph_clocks(&lkc->g, id);
         e = graph_ev(&lkc->g, id);
         e->operand = ways;
-        for (uint32_t k = 1; k < ways; k++) {
+        for (uint32_t k = 1; !by_turns() && k < ways; k++) {
             e->value = k;
             explore_push(snapshot_pack(&lkc->g, NULL, TODO_RUN, EV_INIT, EV_INIT, 0));
         }
-        e->value = 0;
+        e->value = lkc->states != NULL ? states_choice(ways) : 0;
     }
     self()->pos++;
     self()->lap++;
@@ -485,8 +492,9 @@ static bool process_is_dead(const struct fiber *f)
     const struct graph *g = &lkc->g;
     const uint32_t *hb = graph_now(g, f->tid);
     for (uint32_t t = 0; f->process != 0 && t < g->nthreads; t++)
-        if (g->t[t].process == f->process && g->t[t].died != 0 && hb[t] >= g->t[t].died)
-            return true;
+        if (g->t[t].process == f->process && g->t[t].died != 0 &&
+            (lkc->states != NULL || hb[t] >= g->t[t].died))
+            return true; /* in an interleaving, what it does now it could have done before */
     return false;
 }
 
@@ -528,11 +536,14 @@ void explore_may_die(void)
         struct gthread *t = &g->t[f->tid];
         t->died = t->len;
         t->process = f->process;
-        for (e->value = 1; may && e->value <= 1u + lkc->opt.pid_reuse; e->value++)
+        uint32_t others = may && !by_turns() ? 1u + lkc->opt.pid_reuse : 0;
+        for (e->value = 1; e->value <= others; e->value++)
             explore_push(snapshot_pack(g, NULL, TODO_RUN, EV_INIT, EV_INIT, 0));
-        if (!must)
-            t->died = 0;
         e->value = must;
+        if (may && lkc->states != NULL)
+            e->value = states_choice(2u + lkc->opt.pid_reuse);
+        if (e->value == 0)
+            t->died = 0;
     }
     uint64_t dies = e->value; /* 2 = and its number is another's at once */
     f->pos++;
@@ -565,9 +576,11 @@ uint32_t explore_create(void *(*fn)(void *), void *arg, uint64_t pc)
 
 uint64_t explore_join(uint32_t tid, uint64_t pc)
 {
+    struct graph *g = &lkc->g;
+    if (lkc->states != NULL && self()->pos >= g->t[self()->tid].len && !graph_ended(g, tid))
+        run_wait_join(tid);
     struct event *e = recorded(EK_JOIN);
     if (e == NULL) {
-        struct graph *g = &lkc->g;
         if (!graph_ended(g, tid))
             run_wait_join(tid);
         evid id = simple_event(EK_JOIN, pc, ev_id(tid, g->t[tid].len - 1));

@@ -10,7 +10,10 @@ bool hang_sees_newest(const struct graph *g, const struct event *e)
 {
     const struct gloc *l = &g->loc[e->loc];
     int64_t newest = (int64_t)l->nco - 1;
-    return graph_copos(g, e->rf) == newest || (e->flags & EF_RMW && e[1].copos == newest);
+    if (graph_copos(g, e->rf) == newest || (e->flags & EF_RMW && e[1].copos == newest))
+        return true;
+    /* Two that spin by exchanging what is there overwrite each other, with the same. */
+    return graph_value(g, e->loc, l->co[newest]) == e->value;
 }
 
 /* Whether the thread, left alone, stays where it is. */

@@ -218,6 +218,19 @@ bool heap_name(uintptr_t addr, char *text, size_t size)
     return true;
 }
 
+uint64_t heap_state(uint64_t h)
+{
+    const uint64_t k = 0xff51afd7ed558ccdu;
+    for (uint32_t i = 0; i < heap()->narenas; i++) {
+        const struct arena *a = &heap()->arena[i];
+        for (const uint64_t *p = (const uint64_t *)a->base; p < (const uint64_t *)a->next; p++)
+            h = (h ^ *p ^ h >> 32) * k;
+        for (uint32_t b = 0; b < a->nblocks; b++)
+            h = (h ^ a->block[b].size ^ (uint64_t)a->block[b].freed << 63 ^ h >> 32) * k;
+    }
+    return h;
+}
+
 /* ---- leaks: blocks that nothing refers to
  * ------------------------------------------------------ */
 

@@ -333,6 +333,8 @@ bool await_in_vain(uint32_t tid, const struct access *a, uint64_t key);
 /* The read r would leave its thread waiting, did it read this value: it waits by itself, or ends a
  * lap of a loop. */
 bool await_would_wait(evid r, uint64_t value);
+/* The newest value of what may be a location. */
+uint64_t await_newest(uintptr_t addr, unsigned size);
 
 /* ---- reads withdrawn (withdraw.c) ------------------------------------------------------------ */
 
@@ -373,6 +375,7 @@ struct fiber {
     uint32_t deeds;    /* effects so far that other processes can see */
     uint32_t spared;   /* ... when it last could have died and did not */
     uint64_t quiet;    /* plain accesses since the last event */
+    uint8_t next;      /* FS_TURN: the kind of event that it is about to add */
     uintptr_t pending; /* plain write under way to a location, 0 = none */
     uint32_t pending_size;
     uint64_t pending_pc;
@@ -426,6 +429,8 @@ void run_once(void);
 void run_turn(uint32_t tid);
 /* The same for a read that may only leave the thread waiting. */
 void run_await(const struct access *a, uint64_t key);
+/* Put the read off: it is another's turn. */
+_Noreturn void run_put_off(const struct access *a, uint64_t key);
 void run_wait_rf(evid w);
 void run_wait_join(uint32_t tid);
 _Noreturn void run_stuck(enum stuck why, uint32_t at);
@@ -480,6 +485,8 @@ bool heap_owns(const void *p);
 void *heap_new(size_t size, size_t align, bool zero, uint64_t pc);
 void heap_delete(void *p, uint64_t pc);
 size_t heap_size(const void *p);
+/* The hash h and what the heap holds. */
+uint64_t heap_state(uint64_t h);
 void heap_check(uintptr_t addr, size_t size, uint64_t pc);
 bool heap_unwritten(uintptr_t addr, unsigned size);
 
@@ -494,7 +501,7 @@ void error_record(enum lk_check_error kind, uint32_t tid, uint64_t pc, const cha
 void hang_judge(void);
 /* Nobody can go on, and nothing that is yet to be seen would change that: the thread to blame. */
 bool hang_stands(uint32_t *culprit);
-/* Whether the read sees what is, for now, the last write of its location. */
+/* Whether the read sees what is, for now, the last write of its location, or the same value. */
 bool hang_sees_newest(const struct graph *g, const struct event *e);
 
 struct failure {
@@ -531,7 +538,17 @@ void fair_walks(void (*walk)(void));
 void fair_turn(uint32_t tid);
 struct fiber *fair_pick(bool (*able)(uint32_t tid));
 
-/* ---- timers (backstop.c) ---------------------------------------------------------------------- */
+/* ---- every state once (states.c) ------------------------------------------------------------- */
+
+/* One run from the root after the other, until no interleaving leads to another state. */
+void states_explore(void (*run)(void));
+/* In such a run: as fair_turn() and fair_pick(); is it the thread's turn?; what is chosen. */
+void states_turn(uint32_t tid);
+struct fiber *states_pick(bool (*able)(uint32_t tid));
+bool states_granted(uint32_t tid);
+uint32_t states_choice(uint32_t ways);
+
+/* ---- timers (backstop.c) --------------------------------------------------------------------- */
 
 /* The run would end with somebody asleep for ever: whether a timer ends the sleep instead. */
 bool backstop_fires(void);
@@ -549,7 +566,16 @@ _Noreturn void stop_run(void);
 /* ---- state ----------------------------------------------------------------------------------- */
 
 enum { MODE_FAST, MODE_STRICT, MODE_STACKS };
-enum run_end { RUN_COMPLETE, RUN_BLOCKED, RUN_ERROR, RUN_BOUND, RUN_HOP, RUN_UPGRADE, RUN_STOPPED };
+enum run_end {
+    RUN_COMPLETE,
+    RUN_BLOCKED,
+    RUN_ERROR,
+    RUN_BOUND,
+    RUN_HOP,
+    RUN_UPGRADE,
+    RUN_STOPPED,
+    RUN_KNOWN, /* in a state that was met before */
+};
 
 struct checker {
     struct lk_check_options opt;
@@ -580,6 +606,7 @@ struct checker {
     enum run_end end;
     bool walking; /* random walk: one branch is taken, the others are dropped */
     void *fair;   /* a walk through one fair interleaving */
+    void *states; /* the search goes by states, through interleavings */
     uint64_t rng;
     double weight;
     bool stop;
@@ -588,6 +615,7 @@ struct checker {
     /* counts */
     uint64_t backstops; /* executions that a timer has ended */
     uint64_t complete, blocked, preempted, cut, runs, inconsistent, failing, walked, descents;
+    uint64_t nstates, steps; /* of a search by states */
     double weight_sum;
     bool bounded, by_walk;
     uint64_t begun_ns, progress_ns, first_error_ns, first_error_runs;
@@ -608,6 +636,12 @@ extern struct checker *lkc;
 static inline struct fiber *self(void)
 {
     return lkc_hot.current;
+}
+
+/* A run follows one interleaving: reads see the newest write, nothing else is tried. */
+static inline bool by_turns(void)
+{
+    return lkc->fair != NULL || lkc->states != NULL;
 }
 
 /* Memory that the program's own malloc does not see. */

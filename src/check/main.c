@@ -34,6 +34,7 @@ static const struct option options[] = {
     {"loops", required_argument, NULL, 'l'},
     {"walks", required_argument, NULL, 'w'},
     {"preemptions", required_argument, NULL, 'p'},
+    {"states", no_argument, NULL, 'T'},
     {"random", no_argument, NULL, 'r'},
     {"seed", required_argument, NULL, 's'},
     {"no-liveness", no_argument, NULL, 'L'},
@@ -93,6 +94,9 @@ static bool set_option(struct settings *s, int c, const char *arg)
         o->bound_preemptions = true;
         o->preemptions = (uint32_t)strtoul(arg, NULL, 10);
         return set_number(&n, arg);
+    case 'T':
+        o->states = true;
+        return true;
     case 'r':
         o->random_only = true;
         return true;
@@ -166,6 +170,7 @@ static void print_json(const struct lk_check_report *r, enum lk_check_model mode
     printf("\"wasted\": %" PRIu64 ", \"preempted\": %" PRIu64 ", \"backstops\": %" PRIu64
            ", \"walked\": %" PRIu64 ", \"estimate\": %.1f, ",
            r->wasted, r->preempted, r->backstops, r->walked, r->estimate);
+    printf("\"states\": %" PRIu64 ", \"steps\": %" PRIu64 ", ", r->states, r->steps);
     printf("\"by_walk\": %s, \"peak_rss_bytes\": %" PRIu64 ", \"peak_pending_bytes\": %" PRIu64
            ", \"model\": \"%s\"}\n",
            r->by_walk ? "true" : "false", r->peak_rss_bytes, r->peak_pending_bytes, names[model]);
@@ -179,6 +184,8 @@ static void print_text(const struct lk_check_report *r)
            " random walks; %.2f s, %.0f a second, %.1f MiB\n",
            r->nerrors > 0 ? "\n" : "", r->complete, r->blocked, r->wasted, r->walked, r->seconds,
            r->executions_per_second, (double)r->peak_rss_bytes / 1048576);
+    if (r->states > 0)
+        printf("%" PRIu64 " states, %" PRIu64 " steps between them\n", r->states, r->steps);
     if (r->preempted > 0)
         printf("%" PRIu64 " left out: they need more preemptions\n", r->preempted);
     if (r->backstops > 0)
@@ -190,7 +197,7 @@ static void print_text(const struct lk_check_report *r)
         printf("no error seen, but a bound was hit: not proved%s\n",
                r->estimate > 0 ? "; see the estimate with --json" : "");
     else
-        printf("no error in any execution\n");
+        printf("no error in any %s\n", r->states > 0 ? "state" : "execution");
 }
 
 static int usage(const char *what)
@@ -222,7 +229,7 @@ int __wrap_main(int argc, char **argv)
     (void)signal(SIGINT, SIG_IGN); /* it ends the search, not what is said of it */
     int rc = lk_check_run(run_main, name, &s.opt, &rep);
     if (s.json)
-        print_json(&rep, s.opt.model);
+        print_json(&rep, lkc->opt.model);
     else
         print_text(&rep);
     if (s.html != NULL && lkc->failures != NULL && !report_html(s.html, lkc->failures))

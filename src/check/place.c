@@ -84,10 +84,16 @@ void report_progress(uint64_t now_ns)
 {
     double seconds = (double)(now_ns - lkc->begun_ns) / 1e9;
     bool terminal = isatty(2);
-    (void)fprintf(stderr, "%s%lu executions, %lu blocked, %.0f a second, %zu pending",
-                  terminal ? "\r\033[K" : "", (unsigned long)lkc->runs, (unsigned long)lkc->blocked,
-                  (double)lkc->runs / seconds, lkc->nwork);
-    if (lkc->walked != 0 && lkc->weight_sum > 0)
+    (void)fputs(terminal ? "\r\033[K" : "", stderr);
+    if (lkc->nstates != 0)
+        (void)fprintf(stderr, "%lu states, %lu steps, %.0f states a second",
+                      (unsigned long)lkc->nstates, (unsigned long)lkc->steps,
+                      (double)lkc->nstates / seconds);
+    else
+        (void)fprintf(stderr, "%lu executions, %lu blocked, %.0f a second, %zu pending",
+                      (unsigned long)lkc->runs, (unsigned long)lkc->blocked,
+                      (double)lkc->runs / seconds, lkc->nwork);
+    if (lkc->nstates == 0 && lkc->walked != 0 && lkc->weight_sum > 0)
         (void)fprintf(stderr, ", about %.2g in all", lkc->weight_sum / (double)lkc->walked);
     (void)fputs(terminal ? "" : "\n", stderr);
 }

@@ -211,3 +211,11 @@ void program_thread_start(struct fiber *f)
     memcpy(low, prog->tls_image, prog->tls_file);
     memset(low + prog->tls_file, 0, prog->tls_size - prog->tls_file);
 }
+
+uintptr_t program_tls(const struct fiber *f, size_t *size)
+{
+    *size = prog->tls_size & ~(size_t)7;
+    if (swapping())
+        return f->tls == prog->loaded ? prog->own_tp - prog->tls_size : (uintptr_t)f->tls;
+    return (uintptr_t)f->tls - prog->tls_size;
+}

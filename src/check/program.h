@@ -17,6 +17,8 @@ void program_begin_search(void);
 /* A thread hands out this value: an address of thread-local data? */
 void program_tls_escapes(uint64_t value);
 bool program_in_tls(const struct fiber *f, uintptr_t addr);
+/* Where the thread's thread-local data lies now. */
+uintptr_t program_tls(const struct fiber *f, size_t *size);
 /* A thread begins: its thread-local data as the linker left it. */
 void program_thread_start(struct fiber *f);
 

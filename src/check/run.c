@@ -150,11 +150,11 @@ static bool eligible(uint32_t tid)
     case FS_JOIN:
         return graph_ended(g, f->wait);
     case FS_TURN:
-        return lkc->fair != NULL || may_extend(tid);
+        return by_turns() || may_extend(tid);
     case FS_AWAIT:
         if (awaits(tid))
             return must_wait(tid);
-        return lkc->mode == MODE_FAST || lkc->fair != NULL || may_extend(tid);
+        return lkc->mode == MODE_FAST || by_turns() || may_extend(tid);
     case FS_STUCK:
     case FS_DONE:
         break;
@@ -169,6 +169,8 @@ static struct fiber *pick(void)
         (void)run_fiber(t);
     if (lkc->fair != NULL)
         return fair_pick(eligible);
+    if (lkc->states != NULL)
+        return states_pick(eligible);
     if (g->t[g->last].live && eligible(g->last))
         return lkc->fibers[g->last];
     for (uint32_t t = 0; t < g->nthreads; t++)
@@ -183,6 +185,10 @@ void run_turn(uint32_t tid)
         fair_turn(tid);
         return;
     }
+    if (lkc->states != NULL) {
+        states_turn(tid);
+        return;
+    }
     if (lkc->mode == MODE_FAST || may_extend(tid))
         return;
     self()->state = FS_TURN;
@@ -193,8 +199,13 @@ void run_turn(uint32_t tid)
 void run_await(const struct access *a, uint64_t key)
 {
     struct fiber *f = self();
-    if (!await_in_vain(f->tid, a, key) || must_wait(f->tid))
-        return;
+    if (await_in_vain(f->tid, a, key) && !must_wait(f->tid))
+        run_put_off(a, key);
+}
+
+void run_put_off(const struct access *a, uint64_t key)
+{
+    struct fiber *f = self();
     f->await = *a;
     f->await_key = key;
     f->state = FS_AWAIT;

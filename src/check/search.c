@@ -16,7 +16,7 @@ static uint64_t draw(void)
 
 void explore_push(struct snapshot *s)
 {
-    if (lkc->fair != NULL || lkc->fired != 0) { /* one interleaving is followed */
+    if (by_turns() || lkc->fired != 0) { /* one interleaving is followed */
         snapshot_free(s);
         return;
     }
@@ -100,7 +100,8 @@ static bool settle(struct snapshot *s)
 static void root(void)
 {
     graph_clear(&lkc->g);
-    plain_use_shared();
+    if (lkc->states == NULL) /* there one search has many roots */
+        plain_use_shared();
     (void)graph_new_thread(&lkc->g, EV_INIT, lkc->fn, lkc->arg);
 }
 
@@ -140,10 +141,15 @@ static void walk(void)
         count_walk();
 }
 
-static void fair_walk(void)
+static void run_from_root(void)
 {
     root();
     run_once();
+}
+
+static void fair_walk(void)
+{
+    run_from_root();
     count_fair_walk();
 }
 
@@ -204,7 +210,13 @@ void explore_all(void)
         }
         fair_walks(fair_walk);
         walks();
-        if (!lkc->upgrade && !lkc->stop && !lkc->opt.random_only)
+        if (lkc->upgrade || lkc->stop || lkc->opt.random_only)
+            continue;
+        if (!lkc->opt.states) {
             exhaust();
+            continue;
+        }
+        plain_use_shared();
+        states_explore(run_from_root);
     } while (lkc->upgrade && !lkc->stop);
 }

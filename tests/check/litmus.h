@@ -31,7 +31,16 @@ struct litmus {
 /* False if the text is not a program. */
 bool litmus_parse(struct litmus *p, const char *text);
 
+/* 2 or 3 threads, 1 to 3 locations; with or without loops.  The seed is not 0. */
+void litmus_seed(uint64_t seed);
+void litmus_random(struct litmus *p, bool loops);
+/* On standard output, one line. */
+void litmus_show(const struct litmus *p);
+
 /* Main thread: starts the threads of the program `p` and joins them. */
 void *litmus_run(void *p);
+/* Called at the end of each run, if set, with all that can be told from outside: what each thread
+ * kept last, and the locations. */
+extern void (*litmus_outcome)(const int *kept, const int *location);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include "litmus.h"
 
-static int location[LITMUS_LOCATIONS];
+void (*litmus_outcome)(const int *kept, const int *location);
+static int location[LITMUS_LOCATIONS], last_kept[LITMUS_THREADS];
 static const struct litmus *program;
 
 /* The compilers turn an order that is no constant into seq_cst, hence the switches. */
@@ -128,6 +129,8 @@ static void *thread(void *number)
         if (s->keep)
             kept = r;
     }
+    if (litmus_outcome != NULL)
+        last_kept[t] = kept;
     return NULL;
 }
 
@@ -139,5 +142,11 @@ void *litmus_run(void *p)
         (void)pthread_create(&id[t], NULL, thread, (void *)t);
     for (int t = 0; t < program->threads; t++)
         (void)pthread_join(id[t], NULL);
+    if (litmus_outcome != NULL) {
+        int final[LITMUS_LOCATIONS];
+        for (int i = 0; i < LITMUS_LOCATIONS; i++)
+            final[i] = load(&location[i], __ATOMIC_RELAXED);
+        litmus_outcome(last_kept, final);
+    }
     return NULL;
 }

@@ -129,6 +129,8 @@ expect 0 "\"complete\": 20, .*$none.*\"walked\": 0, \"estimate\": 0.0" --walks 0
 expect 3 "$bound" --executions 5 adds.c
 expect 3 "$bound" --loops 3 adds.c
 expect 3 "\"preempted\": [1-9]" --preemptions 1 adds.c
+expect 0 "$none.*\"states\": [1-9][0-9]*, \"steps\": [1-9].*\"model\": \"sc\"" --states adds.c
+expect 3 "$bound.*\"states\": [5-9]," --states --executions 5 adds.c
 # Random walks are those of the seed.
 for seed in 1 1 2 3; do
     expect 3 "$bound" --random --executions 40 --seed $seed adds.c

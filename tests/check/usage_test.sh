@@ -27,6 +27,9 @@ refused bad.c
 refused missing.c
 refused good.o
 refused --bogus good.c
+refused --states --model rc11 good.c
+refused --states --random --executions 1 good.c
+refused --preemptions 2 --states good.c
 refused --model arm good.c
 refused --time abc good.c
 refused --time -1 good.c
@@ -84,12 +87,17 @@ for program in effects plain nothing; do
     code=$?
     bounded "--time, $program.c"
 done
-# The signal may come before the search has begun: lk is told until it ends.
+# Once the compiler is done the signal may still come before the search has begun: lk is told until
+# it ends.
 "$lk" check --quiet --json effects.c > out &
 pid=$!
+for _ in $(seq 600); do
+    ps -o comm= --ppid $pid | grep -q '^program' && break
+    sleep 0.1
+done
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    sleep 1
     kill -INT $pid 2> /dev/null || break
+    sleep 1
 done
 wait $pid
 code=$?

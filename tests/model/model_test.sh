@@ -90,7 +90,11 @@ for model; do
         no,0)
             passed=$((passed + 1))
             timers=$(value backstops)
-            echo "ok $name $run: $(value complete) executions, $(value blocked) blocked," \
+            case $(value states) in
+            0) what="$(value complete) executions, $(value blocked) blocked" ;;
+            *) what="$(value states) states, $(value steps) steps" ;;
+            esac
+            echo "ok $name $run: $what," \
                  "$([ "${timers:-0}" = 0 ] || echo "$timers by a timer, ")$(value seconds) s" ;;
         yes,1) echo "$name $run finds $(errors)"; exit 0 ;;
         yes,0 | yes,3) ;;

@@ -17,6 +17,7 @@ enum {
     OPT_PID_REUSE,
     OPT_NO_LEAKS,
     OPT_KEEP,
+    OPT_STATES,
     OPT_HTML,
     OPT_CC,
     OPT_SAVE,
@@ -30,12 +31,13 @@ enum {
 
 static const struct cli_option options[] = {
     {'m', "model", "NAME", "memory model: rc11 (default), sc, tso"},
-    {'n', "executions", "N", "stop after N executions"},
+    {'n', "executions", "N", "stop after N executions (with --states: states)"},
     {'t', "time", "SECONDS", "stop after so long"},
     {OPT_LOOPS, "loops", "N", "at most N events in one thread (default 100000)"},
     {OPT_DEATHS, "deaths", "N", "processes that may die in one execution (default 0)"},
     {OPT_PREEMPTIONS, "preemptions", "N", "leave out what needs more than N preemptions"},
     {OPT_WALKS, "walks", "N", "random walks before the exhaustive search (default 200)"},
+    {OPT_STATES, "states", NULL, "every state once, under sequential consistency"},
     {'r', "random", NULL, "random walks only, until a bound"},
     {'s', "seed", "N", "of the random walks"},
     {OPT_NO_LIVENESS, "no-liveness", NULL, "blocking for ever is no error"},
@@ -71,7 +73,9 @@ struct check {
     char dir[64]; /* scratch, removed at the end */
     char library[PATH_MAX], include[PATH_MAX];
     const char *cc, *save;
-    char **flags; /* after "--" */
+    bool states;
+    const char *not_by_states; /* an option that does not go with that */
+    char **flags;              /* after "--" */
     int n_flags;
     char **files;
     int n_files;
@@ -310,6 +314,13 @@ static int options_of(struct check *c, int argc, char **argv)
             return CLI_USAGE;
         if (letter == 'h')
             return -1 - help();
+        if (letter == OPT_STATES)
+            c->states = true;
+        if (letter == 'r' || letter == OPT_PREEMPTIONS ||
+            (letter == 'm' && a.value != NULL && strcmp(a.value, "sc") != 0))
+            c->not_by_states = letter == 'r'   ? "--random"
+                               : letter == 'm' ? "another model than sc"
+                                               : "--preemptions";
         if (letter == OPT_CC)
             c->cc = a.value;
         else if (letter == OPT_SAVE)
@@ -325,6 +336,8 @@ static int options_of(struct check *c, int argc, char **argv)
     for (int i = 0; i < c->n_files; i++)
         if (!is_gcc_file(c->files[i]))
             return cli_usage("'%s' is no C file (.c)", c->files[i]);
+    if (c->states && c->not_by_states != NULL)
+        return cli_usage("--states does not go with %s", c->not_by_states);
     return c->n_files > 0 ? CLI_OK : cli_usage("which FILE.c?");
 }
 

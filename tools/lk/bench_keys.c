@@ -43,18 +43,29 @@ struct job {
     struct keys_thread *thread;
     int cpu;
     pthread_barrier_t *start;
+    uint64_t begun_ns, ended_ns;
 };
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static void *work(void *arg)
 {
     struct job *j = arg;
     bench_pin(j->cpu);
     (void)pthread_barrier_wait(j->start);
+    j->begun_ns = now_ns();
     j->fn(j->thread);
+    j->ended_ns = now_ns();
     return NULL;
 }
 
-/* Run fn in n threads for a window.  Returns its length. */
+/* Run fn in n threads for a window.  Returns its length, from the first one's beginning to the last
+ * one's end: by their own clocks, as who waits for them may be late. */
 static double run(keys_fn *fn, struct keys_thread *threads, unsigned n, bool pinned,
                   uint64_t window_ns)
 {
@@ -64,23 +75,25 @@ static double run(keys_fn *fn, struct keys_thread *threads, unsigned n, bool pin
     pthread_barrier_t start;
     struct timespec nap = {.tv_sec = (time_t)(window_ns / 1000000000u),
                            .tv_nsec = (long)(window_ns % 1000000000u)};
-    struct timespec begun, ended;
+    uint64_t begun_ns = UINT64_MAX, ended_ns = 0;
     __atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
     (void)pthread_barrier_init(&start, NULL, n + 1);
     for (unsigned i = 0; i < n; i++) {
         threads[i].stop = &stop;
-        job[i] = (struct job){fn, &threads[i], pinned ? bench_cpu(i % bench_cpus()) : -1, &start};
+        job[i] =
+            (struct job){fn, &threads[i], pinned ? bench_cpu(i % bench_cpus()) : -1, &start, 0, 0};
         (void)pthread_create(&id[i], NULL, work, &job[i]);
     }
     (void)pthread_barrier_wait(&start);
-    (void)clock_gettime(CLOCK_MONOTONIC, &begun);
     (void)nanosleep(&nap, NULL);
     __atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
-    (void)clock_gettime(CLOCK_MONOTONIC, &ended);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         (void)pthread_join(id[i], NULL);
+        begun_ns = job[i].begun_ns < begun_ns ? job[i].begun_ns : begun_ns;
+        ended_ns = job[i].ended_ns > ended_ns ? job[i].ended_ns : ended_ns;
+    }
     (void)pthread_barrier_destroy(&start);
-    return (double)(ended.tv_sec - begun.tv_sec) * 1e9 + (double)(ended.tv_nsec - begun.tv_nsec);
+    return (double)(ended_ns - begun_ns);
 }
 
 /* Nanoseconds of each of `n` threads for one. */

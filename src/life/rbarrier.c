@@ -2,15 +2,17 @@
  *
  *   word      a robust mutex: everything but `round` changes under it, in steps that each leave a
  *             state to go on from, so EOWNERDEAD needs no repair
- *   round     {number:31, members have died:1}; one store ends a round and says how
+ *   round     {number:25, members that have left:6, members have died:1}; one store ends a round
+ *             and says how.  Nobody's place is taken again, so the 6 bits are enough
  *   member    holder names; 0 nobody yet; GONE: left, or died and was told of
  *   arrived   number + 1 of the round that the member has arrived in (of the round that told of its
  *             death, if it is GONE); 0 none
  * A round ends when every place is GONE, dead or arrived.
  *
  * Who waits watches the token of one member that has not arrived: the round cannot end before that
- * one arrives or dies.  If it arrives, it looks itself and watches the next.  Where there is no
- * such member it watches the first vacant place, which is the one that the next comer takes. */
+ * one arrives or dies.  If it arrives, it looks itself and watches the next; if it leaves, it wakes
+ * those that wait.  Where there is no such member it watches the first vacant place, which is the
+ * one that the next comer takes. */
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -22,11 +24,14 @@
 #include "life/find.h"
 #include "life/rmutex.h"
 
+#define ONE_LEFT 2u
+#define ONE_ROUND 128u
 #define GONE UINT32_MAX
 #define NONE UINT32_MAX
 
 /* A look at all places. */
 struct look {
+    uint32_t round;
     bool complete;
     bool deaths;            /* members died in this round */
     uint32_t watch;         /* a live member that has not arrived; 0 none */
@@ -47,13 +52,14 @@ static void set(uint32_t *word, uint32_t value)
 
 static uint32_t round_now(const lk_rbarrier *b)
 {
-    /* [rbarrier.3] acquire, pairs with [rbarrier.4]: what all did before the round ended. */
+    /* [rbarrier.3] acquire, pairs with [rbarrier.4] [rbarrier.5]: what all did before the round
+     * ended. */
     return lk_load_acq_u32(&b->round_);
 }
 
 static uint32_t mark_of(uint32_t round)
 {
-    return (round >> 1) + 1;
+    return round / ONE_ROUND + 1;
 }
 
 static uint32_t parties_of(const lk_rbarrier *b)
@@ -64,7 +70,7 @@ static uint32_t parties_of(const lk_rbarrier *b)
 
 static struct look look_at_all(const lk_rbarrier *b, const struct lki_presence *p, uint32_t round)
 {
-    struct look l = {.complete = true};
+    struct look l = {.round = round, .complete = true};
     for (uint32_t i = 0; i < parties_of(b); i++) {
         uint32_t member = get(&b->member_[i]);
         bool here = get(&b->arrived_[i]) == mark_of(round);
@@ -87,12 +93,14 @@ static struct look look_at_all(const lk_rbarrier *b, const struct lki_presence *
 /* Under the mutex: end the round if it is complete. */
 static struct look settle(lk_rbarrier *b, const struct lki_presence *p)
 {
-    uint32_t round = round_now(b);
+    uint32_t round = round_now(b), left = round & (ONE_ROUND - ONE_LEFT);
     struct look l = look_at_all(b, p, round);
     if (!l.complete)
         return l;
     for (uint32_t i = 0; i < parties_of(b); i++) {
         uint32_t member = get(&b->member_[i]);
+        if (member == GONE && get(&b->arrived_[i]) != mark_of(round))
+            set(&b->arrived_[i], 0); /* the numbers come again some day */
         if (member == GONE || lki_holder_alive(p, member))
             continue;
         set(&b->arrived_[i], mark_of(round));
@@ -101,7 +109,7 @@ static struct look settle(lk_rbarrier *b, const struct lki_presence *p)
     }
     /* [rbarrier.4] release, pairs with [rbarrier.3]: what all did before they arrived, which the
      * mutex has brought here. */
-    lk_store_rel_u32(&b->round_, ((round >> 1) + 1) << 1 | l.deaths);
+    lk_store_rel_u32(&b->round_, mark_of(round) * ONE_ROUND | left | l.deaths);
     (void)lki_futex_wake(&b->round_, INT_MAX);
     return l;
 }
@@ -110,7 +118,11 @@ static int lock(lk_rbarrier *b, struct lki_self *self, const struct timespec *de
                 struct lki_wait *wait)
 {
     int rc = lki_rmutex_lock(&b->word_, self, deadline, wait);
-    return rc == EOWNERDEAD ? lki_rmutex_consistent(&b->word_, self) : rc;
+    if (rc != EOWNERDEAD)
+        return rc;
+    /* It may have ended the round and died before its wake. */
+    (void)lki_futex_wake(&b->round_, INT_MAX);
+    return lki_rmutex_consistent(&b->word_, self);
 }
 
 /* The thread's place, a free one that it takes, or NONE. */
@@ -133,28 +145,38 @@ static uint32_t place_of(lk_rbarrier *b, const struct lki_self *self, bool take)
     return vacant;
 }
 
-/* With no lock: sleep until the round has ended, or the watched member is dead, or there is one. */
-static int sleep_in(const lk_rbarrier *b, const struct lki_presence *p, uint32_t round,
-                    const struct look *l, struct lki_nap *nap)
+/* With no lock: sleep until the round has ended, or the watched member is dead, or there is one, or
+ * a member has left. */
+static int sleep_in(const lk_rbarrier *b, const struct lki_presence *p, const struct look *l,
+                    struct lki_nap *nap)
 {
     const uint32_t *word = l->vacant;
     uint32_t value = 0;
     if (l->watch != 0 && !lki_holder_watch(p, l->watch, &word, &value))
         return 0;
-    int rc = lki_nap(nap, &b->round_, round, word, value);
+    int rc = lki_nap(nap, &b->round_, l->round, word, value);
     lki_holder_watched(p, l->watch);
     return rc;
 }
 
-/* The round has ended.  If the watched member is dead, it may have ended the round and died before
- * its wake: so wake the others. */
-static int ended(const lk_rbarrier *b, const struct lki_presence *p, uint32_t watch,
-                 const struct lki_nap *nap)
+static bool is_over(const lk_rbarrier *b, uint32_t round)
 {
-    if (watch != 0 && !lki_holder_alive(p, watch))
-        (void)lki_futex_wake(&b->round_, INT_MAX);
+    return mark_of(round_now(b)) != mark_of(round);
+}
+
+static int ended(const lk_rbarrier *b, const struct lki_nap *nap)
+{
     lki_nap_end(nap);
     return round_now(b) & 1 ? EOWNERDEAD : 0;
+}
+
+/* The round has ended, as this thread sees without the mutex.  Who ended it may have died before
+ * its wake, or may yet, and this thread may be the only one that watched it: so it wakes the
+ * others. */
+static int ended_unlocked(const lk_rbarrier *b, const struct lki_nap *nap)
+{
+    (void)lki_futex_wake(&b->round_, INT_MAX);
+    return ended(b, nap);
 }
 
 /* The deadline has passed: take the arrival back, unless the round has just ended. */
@@ -164,11 +186,11 @@ static int give_up(lk_rbarrier *b, struct lki_self *self, uint32_t place, uint32
     int rc = lock(b, self, NULL, nap->wait);
     if (rc != 0)
         return rc;
-    bool over = round_now(b) != round;
+    bool over = is_over(b, round);
     if (!over)
         set(&b->arrived_[place], 0);
     (void)lki_rmutex_unlock(&b->word_, self);
-    return over ? ended(b, self->presence, 0, nap) : ETIMEDOUT;
+    return over ? ended(b, nap) : ETIMEDOUT;
 }
 
 static int wait_with(lk_rbarrier *b, struct lki_self *self, struct lki_nap *nap)
@@ -187,17 +209,19 @@ static int wait_with(lk_rbarrier *b, struct lki_self *self, struct lki_nap *nap)
     for (;;) {
         struct look l = settle(b, p);
         (void)lki_rmutex_unlock(&b->word_, self);
-        rc = l.complete ? 0 : sleep_in(b, p, round, &l, nap);
-        if (round_now(b) != round)
-            return ended(b, p, l.watch, nap);
+        if (l.complete)
+            return ended(b, nap);
+        rc = sleep_in(b, p, &l, nap);
+        if (is_over(b, round))
+            return ended_unlocked(b, nap);
         if (rc != 0)
             return give_up(b, self, place, round, nap);
         rc = lock(b, self, NULL, nap->wait);
         if (rc != 0)
             return rc;
-        if (round_now(b) != round) {
+        if (is_over(b, round)) {
             (void)lki_rmutex_unlock(&b->word_, self);
-            return ended(b, p, l.watch, nap);
+            return ended(b, nap);
         }
     }
 }
@@ -246,6 +270,17 @@ int lk_rbarrier_join(lk_rbarrier *b)
     return place == NONE ? EBUSY : 0;
 }
 
+/* A member has left, and the round goes on: those that watch it must watch another, also one that
+ * is on its way to sleep. */
+static void change_watch(lk_rbarrier *b, struct look l)
+{
+    if (l.complete)
+        return;
+    /* [rbarrier.5] release, pairs with [rbarrier.3]: it stands in the place of [rbarrier.4]. */
+    lk_store_rel_u32(&b->round_, l.round + ONE_LEFT);
+    (void)lki_futex_wake(&b->round_, INT_MAX);
+}
+
 void lk_rbarrier_leave(lk_rbarrier *b)
 {
     struct lki_wait wait = {0, 0};
@@ -256,7 +291,7 @@ void lk_rbarrier_leave(lk_rbarrier *b)
     if (place != NONE) {
         set(&b->arrived_[place], 0);
         set(&b->member_[place], GONE);
-        (void)settle(b, self->presence);
+        change_watch(b, settle(b, self->presence));
     }
     (void)lki_rmutex_unlock(&b->word_, self);
 }

@@ -70,6 +70,7 @@
  * Campaign: -DKIND=3 -DDO="RWw"
  * Campaign: -DKIND=3 -DDO="WWW" -DLK_MODEL_PATIENCE=0
  * Campaign: -DKIND=3 -DDO="URw"
+ * Find: --model sc -DKIND=3 -DDO="RuR" -DHELD
  * Find: -DKIND=0 -DDO="WWw" -DHELD -DLK_MODEL_PATIENCE=0
  * Find: --model sc -DKIND=2 -DDO="RvR" -DHELD -DSTEERED
  */

@@ -386,7 +386,6 @@ struct fiber {
     uint8_t state;
     bool dying;               /* the kernel acts for it: no death from here on */
     bool mortal;              /* may die before each of its effects */
-    uint32_t backstop;        /* its sleeps have a timer: 1 + the deaths from which on */
     uint32_t process;         /* which it belongs to: 0 = one of its own, else number + 1 */
     uint32_t *robust[32];     /* words that the kernel marks when it ends */
     uint32_t *robust_pending; /* the one that it is about to take or to leave */
@@ -401,6 +400,7 @@ struct fiber {
     int error;          /* errno, while another runs */
     void **keys;        /* pthread_setspecific */
     uint32_t keys_used; /* the highest key set in this run */
+    uint32_t backstop;  /* its sleeps have a timer: 1 + the deaths from which on */
 };
 
 /* What the assembler and the fast paths of the hooks read. */
@@ -599,7 +599,6 @@ struct checker {
     void *arg;
     /* run */
     int mode;
-    bool sc_used; /* some access or fence was sequentially consistent */
     bool upgrade; /* the mode must rise and the exploration begin anew */
     int upgrade_mode;
     bool tls_apart; /* a thread pointer for each thread, see program.c */
@@ -611,13 +610,13 @@ struct checker {
     double weight;
     bool stop;
     uint32_t errors_in_run;
-    uint32_t fired; /* timers that have run out in this run */
     /* counts */
     uint64_t backstops; /* executions that a timer has ended */
     uint64_t complete, blocked, preempted, cut, runs, inconsistent, failing, walked, descents;
     uint64_t nstates, steps; /* of a search by states */
     double weight_sum;
     bool bounded, by_walk;
+    bool sc_used; /* some access or fence was sequentially consistent */
     uint64_t begun_ns, progress_ns, first_error_ns, first_error_runs;
     struct failure *failures;
     void *shadow, *heap, *keys, *facts, *met;
@@ -630,6 +629,7 @@ struct checker {
     uint32_t cap_keep, cap_kept_index, cap_kept;
     struct snapshot *hop; /* random walk: the branch drawn so far, of so many */
     uint32_t branches;
+    uint32_t fired; /* timers that have run out in this run */
 };
 extern struct checker *lkc;
 

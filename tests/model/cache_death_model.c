@@ -2,8 +2,8 @@
  * the next writer.  The reader gets what was there before, what was stored, or the miss that a
  * removal means; the next writer repairs the shard and goes on; then all that is derived agrees
  * with the entries.  In two phases the reader is beside the writer or beside who comes after it; in
- * one phase it is beside both, for one action at a time.  A flush empties all slots, also those that
- * never held anything: there a reader looks at the two that may (LK_MODEL_WAYS, kernel.h).
+ * one phase it is beside both, for one action at a time.  A flush empties all slots, also those
+ * that never held anything: there a reader looks at the two that may (LK_MODEL_WAYS, kernel.h).
  *
  * Sources: @cache
  * Run: --deaths 0 -DPHASES=2

@@ -1,5 +1,5 @@
-/* A sleeper whom nobody wakes, with a timer that one death allows: the process that should have woken
- * it dies before.  It looks again then, and has nothing to wait for.
+/* A sleeper whom nobody wakes, with a timer that one death allows: the process that should have
+ * woken it dies before.  It looks again then, and has nothing to wait for.
  * Options: --deaths 1
  * Expect: none */
 #include <assert.h>

@@ -371,11 +371,11 @@ struct fiber {
     uintptr_t watched; /* such memory that it is about to write, in words, as it was; 0 = none */
     uint64_t before[3];
     uint8_t nwatched;
+    uint8_t next;      /* FS_TURN: the kind of event that it is about to add */
     uint32_t unseen;   /* effects on what no hash covers: blocks, keys, large writes, choices */
     uint32_t deeds;    /* effects so far that other processes can see */
     uint32_t spared;   /* ... when it last could have died and did not */
     uint64_t quiet;    /* plain accesses since the last event */
-    uint8_t next;      /* FS_TURN: the kind of event that it is about to add */
     uintptr_t pending; /* plain write under way to a location, 0 = none */
     uint32_t pending_size;
     uint64_t pending_pc;

@@ -337,23 +337,41 @@ static int query_many(struct link *l, const uint64_t *oid, size_t n, uint64_t ti
     return rc;
 }
 
+enum { MANY = 256 }; /* records in one question */
+
+struct wanted {
+    uint64_t oid;
+    size_t at; /* in the caller's list */
+};
+
+static int by_oid(const void *a, const void *b)
+{
+    const struct wanted *x = a, *y = b;
+    return (x->oid > y->oid) - (x->oid < y->oid);
+}
+
+/* Rows come in the order of their numbers, and so are those that are wanted gone through.  A number
+ * that is wanted twice is given once. */
 static int give_rows(PGresult *r, const uint64_t *oid, size_t n, size_t first,
                      lk_store_take_nth *take, void *arg)
 {
+    struct wanted want[MANY];
+    size_t i = 0;
     int rc = 0;
+    for (size_t k = 0; k < n; k++)
+        want[k] = (struct wanted){oid[k], first + k};
+    qsort(want, n, sizeof *want, by_oid);
     for (int row = 0; row < p_PQntuples(r) && rc == 0; row++) {
         uint64_t stored;
-        size_t i = 0;
         memcpy(&stored, p_PQgetvalue(r, row, 0), sizeof stored);
-        while (i < n && oid[i] != __builtin_bswap64(stored))
+        stored = __builtin_bswap64(stored);
+        while (i < n && want[i].oid < stored)
             i++;
-        if (i < n && !p_PQgetisnull(r, row, 1))
-            rc = take(arg, first + i, p_PQgetvalue(r, row, 1), (size_t)p_PQgetlength(r, row, 1));
+        if (i < n && want[i].oid == stored && !p_PQgetisnull(r, row, 1))
+            rc = take(arg, want[i].at, p_PQgetvalue(r, row, 1), (size_t)p_PQgetlength(r, row, 1));
     }
     return rc;
 }
-
-enum { MANY = 256 }; /* records in one question */
 
 static int pg_load_many(void *store, void *snap, const uint64_t *oid, size_t n,
                         lk_store_take_nth *take, void *arg)

@@ -14,9 +14,9 @@
 #define THREADS 2
 #endif
 enum { PAGE = 2048 }; /* any size does that holds records, read holds and tokens */
-_Static_assert(THREADS <= LKI_TOKENS_PER_PAGE, "one page for all");
+enum { PAGES = (THREADS + LKI_TOKENS_PER_PAGE - 1) / LKI_TOKENS_PER_PAGE };
 
-static char pages[PAGE] __attribute__((aligned(PAGE)));
+static char pages[PAGES * PAGE] __attribute__((aligned(PAGE)));
 static struct lki_presence presence = {
     .pages = pages,
     .page_bytes = PAGE,
@@ -26,7 +26,14 @@ static struct lki_presence presence = {
 
 static uint64_t *token_of(uint32_t slot)
 {
-    return (uint64_t *)(void *)(pages + PAGE) - LKI_TOKENS_PER_PAGE + slot;
+    char *end = pages + (size_t)(slot / LKI_TOKENS_PER_PAGE + 1) * PAGE;
+    return (uint64_t *)(void *)end - LKI_TOKENS_PER_PAGE + slot % LKI_TOKENS_PER_PAGE;
+}
+
+static uint64_t *record_of(uint32_t slot)
+{
+    char *page = pages + (size_t)(slot / LKI_TOKENS_PER_PAGE) * PAGE;
+    return (uint64_t *)(void *)page + (size_t)(slot % LKI_TOKENS_PER_PAGE) * LKI_RECORD_WORDS;
 }
 
 /* Attached already: {generation 1, id as the checker numbers threads from 1, main first}. */
@@ -58,7 +65,7 @@ static struct lki_self become(uint32_t slot)
         .holder = 1u << 10 | (slot + 1),
         .epoch = 1,
         .holds = lki_slot_holds(&presence, slot),
-        .record = (uint64_t *)(void *)pages + (size_t)slot * LKI_RECORD_WORDS,
+        .record = record_of(slot),
     };
 }
 

@@ -92,7 +92,7 @@ struct LK_TSA_(capability("key")) lk_key_ {
     uint32_t claimed_n_, fiber_;
     struct lk_claim *claim_;
     void *waits_for_;
-    const char *waits_at_;
+    void *waits_at_; /* a text */
     struct lk_key_ *next_, *previous_;
     uint64_t thread_;
     struct lk_hold_ hold_[LK_KEY_DEPTH];

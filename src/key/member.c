@@ -99,12 +99,13 @@ int lki_member_lock(struct lk_key_ *k, const lk_member *m, bool reading, const c
     int rc = lki_member_try(m, reading);
     if (rc != EBUSY)
         return rc;
-    k->waits_at_ = here;
-    /* [member.1] release, pairs with [picture.1]: where it waits. */
+    /* [member.1] release, pairs with [picture.3]: the wait before, at another place, is over. */
+    lk_store_rel_ptr(&k->waits_at_, (void *)(uintptr_t)here);
+    /* [member.2] release, pairs with [picture.1]: the place is there. */
     lk_store_rel_ptr(&k->waits_for_, m->lock_);
     rc = wait_for(m, reading, deadline);
-    /* [member.2] release, pairs with [picture.1]: as above. */
-    lk_store_rel_ptr(&k->waits_for_, NULL);
+    /* [member.5] relaxed: carried by the next [member.1]. */
+    lk_store_rlx_u64((uint64_t *)(void *)&k->waits_for_, 0);
     return rc;
 }
 

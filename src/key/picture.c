@@ -188,8 +188,10 @@ int lk_order_write(int fd, const char *format)
 static void dump_one(struct lk_key_ *k, void *arg)
 {
     struct out *o = arg;
-    /* [picture.1] acquire, pairs with [member.1] [member.2]: where it waits. */
-    const void *waits_for = lk_word_load_acq_ptr(&k->waits_for_);
+    /* [picture.1] acquire, pairs with [member.2]: its place, or that of a later wait. */
+    void *waits_for = lk_word_load_acq_ptr(&k->waits_for_);
+    /* [picture.3] acquire, pairs with [member.1]: of a later wait, and then this one is over. */
+    const char *at = lk_word_load_acq_ptr(&k->waits_at_);
     put(o, "thread %llu: ", (unsigned long long)k->thread_);
     if (k->taken_at_ == NULL)
         put(o, "key not taken");
@@ -197,8 +199,10 @@ static void dump_one(struct lk_key_ *k, void *arg)
         put(o, "key free, taken at %s", k->taken_at_);
     for (uint32_t d = 0; d < k->depth_ && d < LK_KEY_DEPTH; d++)
         put(o, "%sholds %u since %s", d == 0 ? "" : ", ", k->hold_[d].n_, k->hold_[d].here_);
-    if (waits_for != NULL)
-        put(o, ", waits for %p at %s", waits_for, k->waits_at_);
+    /* [picture.4] relaxed: behind [picture.3]. */
+    if (waits_for != NULL &&
+        lk_load_rlx_u64((uint64_t *)(void *)&k->waits_for_) == (uintptr_t)waits_for)
+        put(o, ", waits for %p at %s", waits_for, at);
     put(o, "\n");
 }
 

@@ -50,7 +50,10 @@ static inline void lki_spin_begin(struct lki_spin *s)
 
 static inline bool lki_spin_more(struct lki_spin *s)
 {
-    return ++s->looks <= LK_MODEL_SPINS;
+    if (s->looks >= LK_MODEL_SPINS)
+        return false;
+    s->looks++;
+    return true;
 }
 
 static inline void lki_spin_pause(void)

@@ -114,7 +114,7 @@ int lki_mutex_lock(uint32_t *word, uint32_t seen, const struct lki_deadline *unt
         if (seen != wanted && !lk_cas_rlx_u32(word, &seen, wanted))
             continue;
         int rc = lki_futex_sleep(word, wanted, (wanted & SHARED) != 0, until);
-        in_vain += rc == 0;
+        in_vain += rc == 0 && in_vain < LKI_PATIENCE;
         me = SLEPT;
         if (rc == ETIMEDOUT)
             return give_up(word, me);

@@ -306,7 +306,7 @@ static int wrlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
             continue;
         me.counted = true;
         int rc = lki_futex_sleep(&l->gate_, 1, is_shared(l), until);
-        me.in_vain += rc == 0;
+        me.in_vain += rc == 0 && me.in_vain < LKI_PATIENCE;
         if (rc == ETIMEDOUT)
             return stop_writing(l, &me);
         seen = look(l);

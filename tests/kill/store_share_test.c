@@ -1,7 +1,7 @@
 /* store_share_test.c - writes of several threads that share a commit, their process killed at every
  * step of the one that leads and of one that is led: each call of LMDB, before and behind it, each
- * lock of the list, each wake.  Whatever was told to be done is there, a write is there whole or not
- * at all, and a process that waited for its turn meanwhile has it.
+ * lock of the list, each wake.  Whatever was told to be done is there, a write is there whole or
+ * not at all, and a process that waited for its turn meanwhile has it.
  * Kills: store.share_commit_behind_wakes. */
 #include <errno.h>
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* Writes of one LMDB file that share a commit: no two threads are in LMDB's transaction, a write
  * that is told to be done is on the disk and one that failed is not, and nobody waits for ever.
  * WRITERS: threads, each with one write that another thread may do.  ALONE: the last one's may not.
- * FAILS: the first one's body fails.  DISK: a commit may fail.  CHANGER: one more thread changes the
- * file's size, and may give up waiting for its turn.
+ * FAILS: the first one's body fails.  DISK: a commit may fail.  CHANGER: one more thread changes
+ * the file's size, and may give up waiting for its turn.
  *
  * Sources: src/store/lmdb_write.c
  * Run: -DLK_HAVE_LMDB=1 -DWRITERS=2 -DDISK
@@ -25,7 +25,7 @@
 #include "latchkey/check.h"
 #include "store/lmdb.h"
 
-/* ---- locks as simple as they can be; the checker takes a loop that only looks for sleeping ----- */
+/* Locks as simple as they can be; the checker takes a loop that only looks for sleeping. */
 
 void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
 {
@@ -68,7 +68,7 @@ void lk_sem_wait(lk_sem *s)
     (void)lk_sem_wait_until(s, NULL);
 }
 
-/* ---- LMDB: a set of records, as bits ---------------------------------------------------------- */
+/* ---- LMDB: a set of records, as bits --------------------------------------------------------- */
 
 struct MDB_txn {
     struct MDB_txn *outer;
@@ -186,7 +186,7 @@ const char *lk_error_text(void)
     return "";
 }
 
-/* ---- the threads ------------------------------------------------------------------------------ */
+/* ---- the threads ----------------------------------------------------------------------------- */
 
 static struct lki_file file = {.shares = true};
 static int result[WRITERS];

@@ -1,6 +1,6 @@
 /* The key: taking and giving, what stops the program and what is said then, scopes and every way
  * out of them, waiting with a free key, fibers, cells.
- * Kills: key.spent_not_noticed, key.exit_keeps_locks. */
+ * Kills: key.spent_not_noticed, key.exit_keeps_locks, key.inline_not_accounted. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -384,5 +384,24 @@ T_TEST(levels_ascend_and_release_in_turn)
     lk_level_unlock(key);
     T_REQUIRE(strstr(said, "holds nothing") != NULL);
     T_REQUIRE(is_free(&at_outer.lock_));
+    lk_key_give(key);
+}
+
+/* The inline way into a scope leaves the level and the room that it uses to whoever asks.
+ * Kills: key.inline_not_accounted. */
+T_TEST(levels_above_what_an_inline_scope_holds)
+{
+    lk_key key = lk_key_take(), stashed = key;
+    lk_mutex_at_inner *above = &at_inner_too;
+    lk_key_on_stop(note);
+    lk_scope (key, LK_SET(LK_LOCK_LEVEL(&a, 15), LK_LOCK_LEVEL(&b, 15))) {
+        T_REQUIRE_RC(lk_level_lock(stashed, outer, &at_outer), EDEADLK);
+        T_REQUIRE(strstr(said, "not above") != NULL);
+        T_REQUIRE_RC(lk_level_lock(stashed, inner, above), 0);
+        T_REQUIRE_EQ(lk_held(key), 3);
+        lk_key_unwind(stashed);
+        T_REQUIRE(is_free(&a) && is_free(&b) && is_free(&above->lock_));
+    }
+    T_REQUIRE(is_free(&a));
     lk_key_give(key);
 }

@@ -7,6 +7,7 @@
  * Run: -DMEMBERS=3 -DMEETINGS=1
  * Run: -DMEMBERS=2 -DMEETINGS=1 -DTIMED
  * Campaign: -DMEMBERS=3 -DMEETINGS=2
+ * Campaign: --states -DMEMBERS=3 -DMEETINGS=2
  */
 #include "latchkey/barrier.h"
 #include "lock_seam.h"

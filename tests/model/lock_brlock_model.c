@@ -9,6 +9,7 @@
  * Run: -DLK_BRLOCK_LINES=2 -DDO="tW"
  * Run: -DLK_BRLOCK_LINES=2 -DDO="rw"
  * Campaign: -DLK_BRLOCK_LINES=2 -DDO="RRW"
+ * Campaign: --states -DLK_BRLOCK_LINES=2 -DDO="RRW"
  * Campaign: -DLK_BRLOCK_LINES=2 -DDO="RWW"
  */
 #include "latchkey/rwlock.h"

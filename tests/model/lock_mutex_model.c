@@ -16,8 +16,9 @@
  * Campaign: -DTHREADS=3 -DTIMED=1 -DLK_MODEL_PATIENCE=0
  * Campaign: -DTHREADS=3 -DTIMED=2
  * Campaign: -DTHREADS=3 -DLK_MODEL_SPINS=1
- * Campaign: -DTHREADS=4
+ * Campaign: --states -DTHREADS=4
  * Campaign: -DTHREADS=3 -DHELD -DTIMED=1 -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DTHREADS=3 -DHELD -DTIMED=1 -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
  */
 #include "latchkey/mutex.h"
 #include "lock_seam.h"

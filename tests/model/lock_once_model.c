@@ -9,6 +9,7 @@
  * Run: -DTHREADS=3 -DFAILS=0 -DLAZY
  * Run: -DTHREADS=2 -DFAILS=1 -DLAZY
  * Campaign: -DTHREADS=3 -DFAILS=1
+ * Campaign: --states -DTHREADS=3 -DFAILS=1
  */
 #include "latchkey/once.h"
 #include "lock_seam.h"

@@ -4,6 +4,7 @@
  * Run: -DTHREADS=2
  * Run: -DTHREADS=2 -DTIMED=1
  * Campaign: -DTHREADS=3
+ * Campaign: --states -DTHREADS=3
  */
 #include "latchkey/sem.h"
 #include "lock_seam.h"

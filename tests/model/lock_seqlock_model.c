@@ -6,6 +6,7 @@
  * Run: -DDO="WW"
  * Run: -DDO="Rw"
  * Campaign: -DDO="RWW"
+ * Campaign: --states -DDO="RWW"
  * Campaign: -DDO="RRW"
  */
 #include "latchkey/seqlock.h"

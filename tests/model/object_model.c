@@ -12,6 +12,7 @@
  * Run: -DFAILS=0 -DREADERS=1 -DEVICTS=2 -DLOADED -DENDS
  * Run: -DFAILS=0 -DREADERS=1 -DEVICTS=2 -DLOADED -DSECTIONS=2
  * Campaign: -DFAILS=0 -DREADERS=2 -DEVICTS=1
+ * Campaign: --states -DFAILS=0 -DREADERS=2 -DEVICTS=1
  */
 #include <assert.h>
 #include <errno.h>

@@ -16,9 +16,13 @@
  * Run: --deaths 1 -DWAITER_DIES
  * Run: --deaths 1 -DWAITER_DIES -DTIMED
  * Campaign: --deaths 1 -DCHANGER_DIES
+ * Campaign: --states --deaths 1 -DCHANGER_DIES
  * Campaign: --deaths 1 -DCHANGER_DIES -DBROADCAST
+ * Campaign: --states --deaths 1 -DCHANGER_DIES -DBROADCAST
  * Campaign: --deaths 1 -DCHANGER_DIES -DTIMED
+ * Campaign: --states --deaths 1 -DCHANGER_DIES -DTIMED
  * Campaign: --deaths 2 -DCHANGER_DIES -DWAITER_DIES
+ * Campaign: --states --deaths 2 -DCHANGER_DIES -DWAITER_DIES
  * Campaign: --deaths 1 -DWAITER_DIES -DTWO
  */
 #ifdef TWO

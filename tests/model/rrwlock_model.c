@@ -21,8 +21,11 @@
  * Run: --deaths 1 -DDO="RWR" -DHELD
  * Run: --deaths 2 -DDO="RWW" -DHELD
  * Campaign: --deaths 2 -DDO="RWR" -DHELD
+ * Campaign: --states --deaths 2 -DDO="RWR" -DHELD
  * Campaign: -DDO="WRR" -DHELD
+ * Campaign: --states -DDO="WRR" -DHELD
  * Campaign: -DDO="WWR" -DHELD
+ * Campaign: --states -DDO="WWR" -DHELD
  */
 #define THREADS ((int)sizeof DO - 1)
 #include "robust_processes.h"

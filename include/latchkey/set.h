@@ -230,8 +230,8 @@ struct lk_held_ {
     lk_mutex *few_[LK_FEW_];
 };
 
-/* The key's first n members are the list, its first hold says so, and `got` of them, mutexes, are
- * locked: the others too, whatever it takes. */
+/* The key's first n members are the list, and its first hold says so.  Up to LK_FEW_: mutexes, of
+ * which the first `got` are locked and the next was not free.  More: nothing has been tried. */
 LK_API struct lk_scope_ lk_scope_there_(lk_key key, uint32_t n, uint32_t got, const char *here)
     LK_NEEDS(key);
 

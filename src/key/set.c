@@ -363,12 +363,11 @@ static inline bool take_free(void *lock, unsigned how)
     return how == LK_HOW_WRITE_ && lk_rwlock_trywrlock(lock) == 0;
 }
 
-/* Lock the first hold's members, from the one at `from` on; those before are.  If one of them is
- * not free, all are given back. */
-static inline bool take_free_from(struct lk_key_ *k, uint32_t n, uint32_t from)
+/* Lock the first hold's members.  If one of them is not free, none is. */
+static inline bool take_free_all(struct lk_key_ *k, uint32_t n)
 {
     const lk_member *m = k->hold_[0].member_;
-    for (uint32_t i = from; i < n; i++)
+    for (uint32_t i = 0; i < n; i++)
         if (__builtin_expect(!take_free(m[i].lock_, lki_member_how(&m[i])), 0)) {
             give_back(&k->hold_[0], i, false);
             return false;
@@ -399,7 +398,7 @@ static inline bool lock_at_once(struct lk_key_ *k, const lk_list *list, const ch
         m = k->member_;
     }
     lk_hold_(k, m, n, list->limit_, here);
-    return take_free_from(k, n, 0);
+    return take_free_all(k, n);
 }
 
 static inline int lock_list(lk_key key, const lk_list *list, const struct timespec *deadline,
@@ -478,8 +477,9 @@ struct lk_scope_ lk_scope_slowly_(lk_key key, lk_list list, const char *here)
 struct lk_scope_ lk_scope_there_(lk_key key, uint32_t n, uint32_t got, const char *here)
 {
     struct lk_key_ *k = key.k_;
-    if (__builtin_expect(take_free_from(k, n, got), 1))
+    if (__builtin_expect(n > LK_FEW_ && take_free_all(k, n), 1))
         return (struct lk_scope_){k};
+    give_back(&k->hold_[0], got, false);
     lk_member copy[LK_KEY_MEMBERS];
     memcpy(copy, k->member_, n * sizeof *copy);
     return lk_scope_slowly_(key, (lk_list){copy, n, LK_LIST_ALL_}, here);

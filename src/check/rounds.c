@@ -3,8 +3,8 @@
  * Under strong fairness: who could go on again and again does so again and again.  A component is a
  * fair round if every thread has steps within it or can go on in none of its states.  If not,
  * whoever could go on but would have to leave is at fault: what remains without the states where it
- * could go on may hold smaller rounds.  (Emerson and Lei, "Modalities for model checking", 1987, for
- * Streett conditions.) */
+ * could go on may hold smaller rounds.  (Emerson and Lei, "Modalities for model checking", 1987,
+ * for Streett conditions.) */
 #include <string.h>
 
 #include "rounds.h"

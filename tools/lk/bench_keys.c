@@ -157,8 +157,8 @@ static long place(const struct keys *k, const char *name)
     return -1;
 }
 
-/* What lock and unlock took.  One thread on a CPU of its own is only ever slowed down by what is not
- * measured (other programs, interrupts, the clock), so its least disturbed windows say what it
+/* What lock and unlock took.  One thread on a CPU of its own is only ever slowed down by what is
+ * not measured (other programs, interrupts, the clock), so its least disturbed windows say what it
  * costs; two threads do disturb each other, and the middle is meant. */
 static double set_ns(const struct keys *k, size_t p, size_t s, unsigned n)
 {

@@ -96,8 +96,8 @@ static void sorted(struct keys_thread *t)
 }
 
 /* What no lock of two atomic instructions can beat, and no lock that must know whether to wake
- * somebody has fewer: one compare-and-swap each way, with nothing around, not even a loop where K is
- * small.  (An exchange, `lock bts`, `lock dec` take as long.)  With two threads it excludes as a
+ * somebody has fewer: one compare-and-swap each way, with nothing around, not even a loop where K
+ * is small.  (An exchange, `lock bts`, `lock dec` take as long.)  With two threads it excludes as a
  * spinlock does. */
 static inline __attribute__((always_inline)) void bare_of(struct keys_thread *t, const unsigned k)
 {

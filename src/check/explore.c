@@ -249,7 +249,10 @@ static void new_read(const struct access *a, uint64_t state)
     e->flags |= EF_NEWEST;
     if (lkc->mode != MODE_FAST)
         plain_check_atomic(r, a->addr, a->size);
-    if (explore_settle(r) == OUT_WRITE)
+    enum outcome out = explore_settle(r);
+    if (lkc->states != NULL)
+        states_used(loc, out == OUT_WRITE);
+    if (out == OUT_WRITE)
         (void)explore_add_write(r);
     else if (a->op == OP_COMPARE)
         (void)explore_sleep(r, false);
@@ -273,6 +276,8 @@ static void new_write(const struct access *a, uint64_t value)
     graph_clocks(g, w);
     if (lkc->mode != MODE_FAST && a->order != MO_PLAIN)
         plain_check_atomic(w, a->addr, a->size);
+    if (lkc->states != NULL)
+        states_used(loc, true);
     if (!by_turns())
         revisit_reads(w, false, EV_INIT);
     const struct gloc *l = &g->loc[loc];
@@ -423,6 +428,8 @@ void explore_write(const struct access *a, uint64_t value)
 {
     struct fiber *f = self();
     explore_may_die();
+    if (lkc->states != NULL)
+        f->await = *a; /* for who looks at what it is about to do */
     struct event *e = recorded(EK_WRITE);
     if (e == NULL)
         new_write(a, value);

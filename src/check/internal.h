@@ -372,6 +372,7 @@ struct fiber {
     uint64_t before[3];
     uint8_t nwatched;
     uint8_t next;      /* FS_TURN: the kind of event that it is about to add */
+    uint32_t free_pos; /* how many it had when it last came where another could have */
     uint32_t unseen;   /* effects on what no hash covers: blocks, keys, large writes, choices */
     uint32_t deeds;    /* effects so far that other processes can see */
     uint32_t spared;   /* ... when it last could have died and did not */
@@ -547,6 +548,8 @@ void states_turn(uint32_t tid);
 struct fiber *states_pick(bool (*able)(uint32_t tid));
 bool states_granted(uint32_t tid);
 uint32_t states_choice(uint32_t ways);
+/* The running thread uses the location. */
+void states_used(uint32_t loc, bool writes);
 
 /* ---- timers (backstop.c) --------------------------------------------------------------------- */
 
@@ -606,6 +609,7 @@ struct checker {
     bool walking; /* random walk: one branch is taken, the others are dropped */
     void *fair;   /* a walk through one fair interleaving */
     void *states; /* the search goes by states, through interleavings */
+    void *uses;   /* ... what it has learnt of locations */
     uint64_t rng;
     double weight;
     bool stop;

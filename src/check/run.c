@@ -288,7 +288,7 @@ static void start(struct fiber *f)
     frame[13] = (uint64_t)(uintptr_t)lkc_fiber_start;
     f->sp = f->sp_min = (uintptr_t)frame;
     f->calls_top = f->calls;
-    f->pos = 0;
+    f->pos = f->free_pos = 0;
     f->lap = 0;
     f->changed = 0;
     f->watched = 0;

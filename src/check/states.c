@@ -10,9 +10,12 @@
  * its list of robust words; the program's data and heap; the newest value of every location.  It is
  * compared by 64 bits of a hash.  Clocks are no part of it, so races are seen on the way only.
  *
- * What only the thread itself can notice (beginning, ending, fences, choices, the join of a thread
- * that has ended) is done at once, without asking who else could come: it commutes with all that
- * others do.
+ * What only the thread itself can notice is done at once, without asking who else could come: it
+ * commutes with all that others do (an ample set of one, Peled 1993).  That is to begin, to end, a
+ * fence, a choice, the join of a thread that has ended; to set a sleeper's flag and to see it; to
+ * use a location that no other thread ever uses, or to read one that nobody writes.  The last two
+ * are taken for granted until the contrary is seen; then the search begins anew.  A thread that
+ * does nothing else for long lets the others come, for it may wait for them.
  *
  * Liveness is exact here: states that lead to each other and back (Tarjan's components, found on
  * the way) are an error if going round among them for ever is fair, see rounds.c.  Steps that need
@@ -66,6 +69,18 @@ struct states {
 };
 #define NOBODY UINT32_MAX
 #define FREE 0x80u
+
+/* What is known of a location, and what was built on its not being otherwise. */
+struct use {
+    uint8_t by; /* 1 + the thread that uses it */
+    bool others, written;
+    bool taken_for_own, taken_for_constant;
+};
+struct uses {
+    struct use *of;
+    uint32_t cap;
+};
+enum { PATIENCE = 8 }; /* events that a thread may add before it must let others come */
 
 /* ---- the state ------------------------------------------------------------------------------- */
 
@@ -317,8 +332,10 @@ static bool again(const struct states *s, uint32_t tid)
 static uint32_t take_turn(struct states *s)
 {
     uint32_t turn = s->turn[s->turns++], tid = turn & ~FREE;
-    if (turn & FREE)
+    if (turn & FREE) {
         s->path[s->at++].laps = lkc->fibers[tid]->lap;
+        lkc->fibers[tid]->free_pos = lkc->fibers[tid]->pos;
+    }
     return tid;
 }
 
@@ -350,12 +367,62 @@ void states_turn(uint32_t tid)
     lkc_reschedule();
 }
 
+static struct use *use_of(uint32_t loc)
+{
+    struct uses *u = lkc->uses;
+    if (u == NULL) {
+        u = lkc->uses = lkc_alloc(sizeof *u);
+        memset(u, 0, sizeof *u);
+    }
+    uint32_t old = u->cap;
+    LKC_GROW(u->of, u->cap, loc + 1);
+    memset(u->of + old, 0, (u->cap - old) * sizeof *u->of);
+    return &u->of[loc];
+}
+
+void states_used(uint32_t loc, bool writes)
+{
+    uint32_t tid = self()->tid;
+    struct use *u = use_of(loc);
+    if (lkc->locs[loc].addr >= SHADOW)
+        return;
+    if (u->by == 0)
+        u->by = (uint8_t)(tid + 1);
+    u->others |= u->by != tid + 1;
+    u->written |= writes && lkc->g.nthreads > 1;
+    if ((u->others && u->taken_for_own) || (u->written && u->taken_for_constant)) {
+        u->taken_for_own = u->taken_for_constant = false;
+        lkc->upgrade = true;
+        lkc->upgrade_mode = 0;
+    }
+}
+
+/* Nobody else uses the location that the thread is about to use, or nobody writes it. */
+static bool uses_its_own(uint32_t tid)
+{
+    const struct access *a = &lkc->fibers[tid]->await;
+    if (a->addr >= SHADOW)
+        return a->addr >= SHADOW * 2 && a->addr < SHADOW * 4;
+    uint32_t loc = loc_find(a->addr, a->size);
+    if (loc == LOC_NONE)
+        return false;
+    struct use *u = use_of(loc);
+    bool own = !u->others && (u->by == 0 || u->by == tid + 1), constant = false;
+    if (!own)
+        constant = a->op == OP_NONE && !u->written && lkc->fibers[tid]->state == FS_AWAIT;
+    u->taken_for_own |= own;
+    u->taken_for_constant |= constant;
+    return own || constant;
+}
+
 /* The thread's next event commutes with all that others may do. */
 static bool minds_its_own(uint32_t tid)
 {
-    const struct fiber *f = lkc->fibers[tid];
-    if (f->state != FS_TURN)
-        return f->state == FS_FRESH || f->state == FS_JOIN;
+    struct fiber *f = lkc->fibers[tid];
+    if (f->state == FS_FRESH || f->state == FS_JOIN)
+        return true;
+    if (f->state == FS_AWAIT || f->next == EK_WRITE)
+        return f->pos - f->free_pos < PATIENCE && uses_its_own(tid);
     return f->next == EK_FENCE || f->next == EK_CHOICE || f->next == EK_END || f->next == EK_JOIN ||
            (f->next == EK_CREATE && tid == 0);
 }

@@ -300,7 +300,9 @@ static int wrlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
         }
         me.raised = true;
         uint64_t add = (me.counted ? 0 : ONE_WRITER);
-        if (me.in_vain >= LKI_PATIENCE && (seen & HUNGRY) == 0)
+        /* Never over a free lock, which only AWAKE keeps from who is not counted: nobody would
+         * hand it over. */
+        if (me.counted && me.in_vain >= LKI_PATIENCE && (seen & HUNGRY) == 0)
             add |= HUNGRY;
         if (!raise_gate(l, &seen, add))
             continue;

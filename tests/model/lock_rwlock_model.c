@@ -3,6 +3,8 @@
  * A letter each for what the threads do: R read, W write, r w with a deadline, t T try to read or
  * write, v w twice, U read and upgrade, u with a deadline, D write and downgrade.  HELD: the first
  * (R or W) has the lock already when the others come.  STEERED: see given_up_twice().
+ * The runs --states have four threads, or writers that look on (SPINS), under sequential
+ * consistency.
  *
  * Sources: src/lock/rwlock.c src/lock/rwlock_change.c
  * Run: -DKIND=0 -DDO="RW"
@@ -36,40 +38,59 @@
  * Run: -DKIND=0 -DDO="RWT" -DHELD
  * Run: -DKIND=3 -DDO="RWW" -DHELD
  * Run: -DKIND=0 -DDO="WWw" -DHELD
- * Campaign: -DKIND=0 -DDO="WWRR" -DHELD
- * Campaign: -DKIND=1 -DDO="WWRR" -DHELD
- * Campaign: -DKIND=2 -DDO="WWRR" -DHELD
- * Campaign: -DKIND=3 -DDO="WWRR" -DHELD
- * Campaign: -DKIND=3 -DDO="RWW" -DHELD -DLK_MODEL_PATIENCE=0
- * Campaign: -DKIND=0 -DDO="WWw" -DHELD -DLK_MODEL_PATIENCE=0
- * Campaign: -DKIND=0 -DDO="RWWR" -DHELD
- * Campaign: -DKIND=3 -DDO="RWWR" -DHELD
- * Campaign: -DKIND=0 -DDO="WWRR"
+ * Run: --states -DKIND=3 -DDO="UU"
+ * Run: --states -DKIND=3 -DDO="WWW" -DLK_MODEL_PATIENCE=1
+ * Run: --states -DKIND=3 -DDO="WWR" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Run: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Run: --states -DKIND=3 -DDO="URw" -DLK_MODEL_PATIENCE=1
+ * Run: --states -DKIND=3 -DDO="uRr" -DLK_MODEL_PATIENCE=1
  * Campaign: -DKIND=0 -DDO="RWW"
  * Campaign: -DKIND=0 -DDO="UWR"
  * Campaign: -DKIND=0 -DDO="rWW"
  * Campaign: -DKIND=0 -DDO="DRW"
- * Campaign: -DKIND=0 -DDO="RWw"
- * Campaign: -DKIND=1 -DDO="WWRR"
  * Campaign: -DKIND=1 -DDO="RWW"
  * Campaign: -DKIND=1 -DDO="UWR"
  * Campaign: -DKIND=1 -DDO="rWW"
  * Campaign: -DKIND=1 -DDO="DRW"
- * Campaign: -DKIND=1 -DDO="RWw"
- * Campaign: -DKIND=2 -DDO="WWRR"
  * Campaign: -DKIND=2 -DDO="RWW"
  * Campaign: -DKIND=2 -DDO="UWR"
  * Campaign: -DKIND=2 -DDO="rWW"
  * Campaign: -DKIND=2 -DDO="DRW"
- * Campaign: -DKIND=2 -DDO="RWw"
- * Campaign: -DKIND=3 -DDO="WWRR"
  * Campaign: -DKIND=3 -DDO="RWW"
  * Campaign: -DKIND=3 -DDO="UWR"
  * Campaign: -DKIND=3 -DDO="rWW"
  * Campaign: -DKIND=3 -DDO="DRW"
- * Campaign: -DKIND=3 -DDO="RWw"
- * Campaign: -DKIND=3 -DDO="WWW" -DLK_MODEL_PATIENCE=0
- * Campaign: -DKIND=3 -DDO="URw"
+ * Campaign: --states -DKIND=0 -DDO="WWRR" -DLK_MODEL_PATIENCE=1
+ * Campaign: --states -DKIND=1 -DDO="WWRR" -DLK_MODEL_PATIENCE=1
+ * Campaign: --states -DKIND=2 -DDO="WWRR" -DLK_MODEL_PATIENCE=1
+ * Campaign: --states -DKIND=3 -DDO="WWRR" -DLK_MODEL_PATIENCE=1
+ * Campaign: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=0 -DDO="RWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=0 -DDO="Rrw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=0 -DDO="URw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=0 -DDO="uRW" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=0 -DDO="DRw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=1 -DDO="WWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=1 -DDO="RWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=1 -DDO="Rrw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=1 -DDO="URw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=1 -DDO="uRW" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=1 -DDO="DRw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=2 -DDO="WWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=2 -DDO="RWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=2 -DDO="Rrw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=2 -DDO="URw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=2 -DDO="uRW" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=2 -DDO="DRw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=3 -DDO="WWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=3 -DDO="RWw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=3 -DDO="Rrw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=3 -DDO="URw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=3 -DDO="uRW" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=3 -DDO="DRw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
+ * Campaign: --states -DKIND=3 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
+ * Find: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
  * Find: --model sc -DKIND=3 -DDO="RuR" -DHELD
  * Find: -DKIND=0 -DDO="WWw" -DHELD -DLK_MODEL_PATIENCE=0
  * Find: --model sc -DKIND=2 -DDO="RvR" -DHELD -DSTEERED

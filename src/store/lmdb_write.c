@@ -11,6 +11,7 @@
  * list leads.  A waiting write is in the list, or a leader has taken it and will wake it. */
 #ifdef LK_HAVE_LMDB
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,25 @@ static void grow(struct lki_file *f)
     size_t used = (info.me_last_pgno + 1) * page.ms_psize;
     if (used >= info.me_mapsize / 4 * 3)
         (void)lki_lmdb_remap(f, info.me_mapsize * 2);
+}
+
+/* Of the file's bytes, one that no file has. */
+#define GUARD (INT64_C(1) << 62)
+
+/* Processes take turns by a record lock before they take LMDB's mutex, so that nobody sleeps for
+ * that one.  It is a robust mutex of glibc, which loses a wake: whoever is woken, finds the mutex
+ * taken again by a third and is killed leaves the other sleepers asleep, since the third does not
+ * know of them and the kernel wakes others only where the word has no owner.  The kernel keeps
+ * record locks itself.  LMDB's mutex stays what keeps writers apart: a lock that cannot be had, or
+ * is lost when the process closes the file elsewhere, is no harm. */
+static void take_turns(const struct lki_file *f, short what)
+{
+    struct flock lock = {.l_type = what, .l_whence = SEEK_SET, .l_start = GUARD, .l_len = 1};
+    int fd;
+    if (lki_lmdb.mdb_env_get_fd(f->env, &fd) != 0)
+        return;
+    while (fcntl(fd, F_SETLKW, &lock) != 0 && errno == EINTR)
+        ;
 }
 
 /* Begin LMDB's transaction. */
@@ -232,7 +252,7 @@ static int share(struct lki_file *f, struct write *w)
     return rc;
 }
 
-static int lead(struct lki_file *f, lk_store_body *body, void *arg, uint64_t *tid)
+static int lead_in_turn(struct lki_file *f, lk_store_body *body, void *arg, uint64_t *tid)
 {
     struct write w = {.behind = 0};
     int rc = begin(f, &w.snap.txn);
@@ -246,6 +266,14 @@ static int lead(struct lki_file *f, lk_store_body *body, void *arg, uint64_t *ti
     rc = f->shares ? share(f, &w) : commit(w.snap.txn);
     if (rc == 0)
         *tid = w.head.tid;
+    return rc;
+}
+
+static int lead(struct lki_file *f, lk_store_body *body, void *arg, uint64_t *tid)
+{
+    take_turns(f, F_WRLCK);
+    int rc = lead_in_turn(f, body, arg, tid);
+    take_turns(f, F_UNLCK);
     return rc;
 }
 

@@ -361,7 +361,8 @@ struct fiber {
     uintptr_t sp_min;                /* deepest since the stack was wiped */
     void **calls;                    /* return addresses of the functions it is in */
     void **calls_top;
-    uint32_t pos; /* events replayed or added in this run */
+    uint32_t pos;      /* events replayed or added in this run */
+    uint32_t free_pos; /* ... when it last came where another could have */
     uint32_t tid;
     uint32_t wait;       /* FS_WAIT_RF: the event; FS_JOIN: the thread */
     struct access await; /* FS_AWAIT: the read that has been put off, and its key */
@@ -371,8 +372,6 @@ struct fiber {
     uintptr_t watched; /* such memory that it is about to write, in words, as it was; 0 = none */
     uint64_t before[3];
     uint8_t nwatched;
-    uint8_t next;      /* FS_TURN: the kind of event that it is about to add */
-    uint32_t free_pos; /* how many it had when it last came where another could have */
     uint32_t unseen;   /* effects on what no hash covers: blocks, keys, large writes, choices */
     uint32_t deeds;    /* effects so far that other processes can see */
     uint32_t spared;   /* ... when it last could have died and did not */
@@ -385,6 +384,7 @@ struct fiber {
     bool created;        /* has started other threads */
     uintptr_t heap_next; /* bump pointer of its arena */
     uint8_t state;
+    uint8_t next;             /* FS_TURN: the kind of event that it is about to add */
     bool dying;               /* the kernel acts for it: no death from here on */
     bool mortal;              /* may die before each of its effects */
     uint32_t process;         /* which it belongs to: 0 = one of its own, else number + 1 */

@@ -297,7 +297,7 @@ static void leave_state(struct states *s)
     const struct step *parent = step_below(s, s->depth - 1, &chosen);
     if (low == u)
         close_component(s, u);
-    else
+    else if (parent != NULL) /* as it is: the path's first state leads to none before it */
         lead_back(s, parent, u, low, chosen);
 }
 
@@ -376,7 +376,8 @@ static struct use *use_of(uint32_t loc)
     }
     uint32_t old = u->cap;
     LKC_GROW(u->of, u->cap, loc + 1);
-    memset(u->of + old, 0, (u->cap - old) * sizeof *u->of);
+    if (u->cap > old)
+        memset(u->of + old, 0, (u->cap - old) * sizeof *u->of);
     return &u->of[loc];
 }
 

@@ -28,7 +28,7 @@
 #include "program.h"
 #include "rounds.h"
 
-enum { MEMBERS = 16, FIRST_ROOM = 1 << 12 };
+enum { MEMBERS = 15, FIRST_ROOM = 1 << 12 };
 #define NO_STATE UINT32_MAX
 #define CLOSED UINT32_MAX /* of struct state.low: its component is complete */
 
@@ -204,6 +204,18 @@ static void make_room(struct states *s)
         *slot_of(s, s->state[i].hash) = i + 1;
 }
 
+/* The program, or a bound, has said that nothing is to be learnt from here on. */
+static bool of_no_interest(void)
+{
+    for (uint32_t t = 0; t < lkc->g.nthreads; t++) {
+        unsigned stuck = lkc->g.t[t].stuck;
+        if (lkc->g.t[t].live && lkc->fibers[t]->state == FS_STUCK &&
+            (stuck == STUCK_ASSUME || stuck == STUCK_BOUND))
+            return true;
+    }
+    return false;
+}
+
 /* The number of the state; a new one is open. */
 static uint32_t state_number(struct states *s, uint32_t able)
 {
@@ -212,6 +224,8 @@ static uint32_t state_number(struct states *s, uint32_t able)
     uint32_t *slot = slot_of(s, hash);
     if (*slot != 0)
         return *slot - 1;
+    if (of_no_interest())
+        able |= 1u << MEMBERS; /* a thread that never steps: no round is fair */
     s->state[s->n] = (struct state){.hash = hash, .low = s->n, .able = (uint16_t)able};
     LKC_GROW(s->open, s->cap_open, s->nopen + 1);
     s->open[s->nopen++] = (struct open){s->n, s->nedges};

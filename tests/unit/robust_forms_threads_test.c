@@ -1,5 +1,6 @@
 /* Every result of the robust sequence lock, condition and barrier without killing at chosen steps
- * (tests/kill does that). */
+ * (tests/kill does that).
+ * Kills: robust.rseqlock_stays_odd. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>

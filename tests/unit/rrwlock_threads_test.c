@@ -1,5 +1,6 @@
 /* Every result of the robust reader-writer lock without killing at chosen steps (tests/kill does
- * that). */
+ * that).
+ * Kills: robust.rrwlock_dirty_stays. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>

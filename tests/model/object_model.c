@@ -23,6 +23,7 @@
 #include "latchkey/check.h"
 #include "latchkey/mutex.h"
 #include "latchkey/object.h"
+#include "simple_mutex.h"
 
 int lki_futex_sleep(const uint32_t *word, uint32_t value, bool shared,
                     const struct lki_deadline *until)
@@ -36,23 +37,6 @@ int lki_futex_rouse(const uint32_t *word, int n, bool shared)
 {
     (void)shared;
     return lk_check_futex_wake(word, n);
-}
-
-/* The mutex has models of its own: here it is as simple as one can be.  Who waits looks until it is
- * free, which the checker takes for sleeping. */
-void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
-{
-    do {
-        lk_check_relax();
-        seen = 0;
-    } while (!lk_word_cas_acq_u32(&m->word_, &seen, LK_MUTEX_HELD_));
-}
-
-void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)
-{
-    (void)m;
-    (void)seen;
-    abort(); /* nobody marks it as waited for */
 }
 
 void lk_mutex_init(lk_mutex *m, unsigned flags)

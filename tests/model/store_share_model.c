@@ -24,24 +24,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "latchkey/check.h"
+#include "simple_mutex.h"
 #include "store/lmdb.h"
-
-/* Locks as simple as they can be; the checker takes a loop that only looks for sleeping. */
-
-void lk_mutex_lock_slowly_(lk_mutex *m, uint32_t seen)
-{
-    do {
-        lk_check_relax();
-        seen = 0;
-    } while (!lk_word_cas_acq_u32(&m->word_, &seen, LK_MUTEX_HELD_));
-}
-
-void lk_mutex_unlock_slowly_(lk_mutex *m, uint32_t seen)
-{
-    (void)m;
-    (void)seen;
-    abort(); /* nobody marks it as waited for */
-}
 
 /* A write's semaphore is posted once. */
 static uint32_t *posted(lk_sem *s)

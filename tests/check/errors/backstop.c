@@ -9,6 +9,10 @@
 
 #include "latchkey/check.h"
 
+#ifndef DEATHS
+#define DEATHS 1
+#endif
+
 static _Atomic uint32_t word;
 
 static void *waker(void *unused)
@@ -23,7 +27,7 @@ static void *waker(void *unused)
 int main(void)
 {
     pthread_t id;
-    lk_check_backstop(1);
+    lk_check_backstop(DEATHS);
     pthread_create(&id, NULL, waker, NULL);
     while (atomic_load(&word) == 0) {
         int rc = lk_check_futex_wait((const uint32_t *)&word, 0, NULL, 0, false);

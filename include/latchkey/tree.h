@@ -96,15 +96,19 @@ LK_API LK_MUST_USE int lk_tree_nth(lk_tree *t, const struct lk_range *range, int
  * lk_cursor_park() lets a cursor outlive its section. */
 enum { LK_DEPTH_MAX_ = 32 };
 typedef struct lk_cursor {
-    lk_tree *tree_;
-    void *leaf_;
     const void *thread_; /* whose section it was begun in */
-    uint32_t left_;      /* entries of the leaf that can be given without another look */
+    uint64_t serial_;
+    uint32_t left_; /* entries of the leaf that can be given without another look */
+    int32_t step_;  /* bytes from one of them to the next, where they lie in a row; else 0 */
+    const unsigned char *next_;
+    uint32_t next_key_, next_value_; /* bytes of each */
+    void *leaf_;
+    lk_tree *tree_;
     uint32_t at_,
         end_; /* the next entry and the last one's neighbour in the leaf, going up or down */
-    bool down_, begun_, ended_, keyed_;
     uint32_t depth_;
-    uint64_t changes_, serial_;
+    bool down_, begun_, ended_, keyed_;
+    uint64_t changes_;
     unsigned char *key_, *low_, *high_; /* NULL = none; the ends in small_ if they fit */
     size_t key_size_, key_room_, low_size_, high_size_;
     unsigned char small_[2][24];

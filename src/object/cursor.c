@@ -129,16 +129,16 @@ static int go_down(lk_cursor *c, struct lki_node *n)
 }
 
 /* Ask for the next leaf while this one is read: where one leaf lies says nothing about where the
- * next does. */
+ * next does.  Of an even one its beginning: the processor sees by itself how it goes on. */
 static void look_ahead(const struct lki_node *n, uint32_t at, bool down)
 {
-    enum { LEAF = 2048, HEAD = sizeof(struct lki_node) + sizeof(struct lki_page) };
+    enum { LEAF = 2048, BEGIN = 512, HEAD = sizeof(struct lki_node) + sizeof(struct lki_page) };
     uint32_t next = down ? at - 1 : at + 1, far = down ? at - 2 : at + 2; /* -1 is UINT32_MAX */
     if (n->guess == NULL || next >= n->page->count)
         return;
     /* [cursor.1] relaxed: a guess that decides nothing. */
     uint64_t guess = lk_load_rlx_u64(&n->guess[next]), even = guess >> LKI_GUESS_BITS << 3;
-    uint64_t size = even != 0 ? HEAD + even : LEAF;
+    uint64_t size = even == 0 ? LEAF : even < BEGIN - HEAD ? HEAD + even : BEGIN;
     for (uint64_t i = 0; guess != 0 && i < size; i += 64)
         lk_prefetch((const void *)(lki_guess_node(guess) + i));
     if (far < n->page->count)
@@ -162,32 +162,37 @@ static int next_leaf(lk_cursor *c)
     return ENOENT;
 }
 
+static int use_root(lk_cursor *c, struct lki_node **root)
+{
+    if (c->tree_->root != NULL)
+        return lki_use(c->tree_, c->tree_->root, -1, root);
+    c->ended_ = true;
+    return ENOENT;
+}
+
 /* Go to the nearest entry at `key` or beyond it; `open`: not at it. */
 static int seek(lk_cursor *c, struct lk_bytes key, bool open)
 {
-    struct lki_path p;
+    struct lki_node *n;
     bool equal;
-    int rc = lki_descend(c->tree_, key, &p, &equal);
+    int rc = use_root(c, &n);
+    c->depth_ = 0;
+    while (rc == 0 && n->page->level > 0) {
+        uint32_t at = lki_node_child(n, key);
+        c->path_[c->depth_].node = n;
+        c->path_[c->depth_++].at = at; /* levels fall from below LK_DEPTH_MAX_ to 0 */
+        rc = lki_use_child(c->tree_, n, at, key, &n);
+    }
     if (rc != 0)
         return rc;
-    c->depth_ = 0;
-    if (p.depth == 0) {
-        c->ended_ = true;
-        return ENOENT;
-    }
-    for (uint32_t i = 0; i + 1 < p.depth; i++) {
-        c->path_[i].node = p.step[i].node;
-        c->path_[i].at = p.step[i].at;
-    }
-    c->depth_ = p.depth - 1;
-    struct lki_step *leaf = &p.step[p.depth - 1];
     if (c->depth_ > 0)
         look_ahead(c->path_[c->depth_ - 1].node, c->path_[c->depth_ - 1].at, c->down_);
+    uint32_t at = lki_node_search(n, key, &equal);
     bool stay = equal && !open;
-    c->at_ = c->down_ ? leaf->at - !stay : leaf->at + (equal && open);
-    if (c->at_ >= leaf->node->page->count) /* -1 too */
+    c->at_ = c->down_ ? at - !stay : at + (equal && open);
+    if (c->at_ >= n->page->count) /* -1 too */
         return next_leaf(c);
-    set_end(c, leaf->node);
+    set_end(c, n);
     return 0;
 }
 
@@ -198,12 +203,8 @@ static int begin(lk_cursor *c)
     if (from != NULL)
         return seek(c, (struct lk_bytes){from, c->down_ ? c->high_size_ : c->low_size_},
                     c->down_ ? c->high_open_ : c->low_open_);
-    if (c->tree_->root == NULL) {
-        c->ended_ = true;
-        return ENOENT;
-    }
     struct lki_node *root;
-    int rc = lki_use(c->tree_, c->tree_->root, -1, &root);
+    int rc = use_root(c, &root);
     return rc == 0 ? go_down(c, root) : rc;
 }
 
@@ -245,6 +246,29 @@ static uint32_t left_in_leaf(const lk_cursor *c)
     return n > 0 ? (uint32_t)n : 0;
 }
 
+/* The entries of this leaf can be given without another look; those that lie in a row by their
+ * addresses, and then at_ stands still. */
+static void set_left(lk_cursor *c)
+{
+    const struct lki_node *leaf = c->leaf_;
+    c->left_ = left_in_leaf(c);
+    if (leaf->stride == 0 || c->left_ == 0)
+        return;
+    c->step_ = c->down_ ? -(int32_t)leaf->stride : (int32_t)leaf->stride;
+    c->next_ = lki_even_entry(leaf, c->at_);
+    c->next_key_ = leaf->key;
+    c->next_value_ = (uint32_t)leaf->stride - leaf->key;
+}
+
+/* Let at_ say again which entry is next. */
+static void settle(lk_cursor *c)
+{
+    if (c->step_ != 0)
+        c->at_ = c->down_ ? c->end_ + c->left_ : c->end_ - c->left_;
+    c->step_ = 0;
+    c->left_ = 0;
+}
+
 static inline void give(lk_cursor *c, struct lk_bytes *key, struct lk_bytes *value)
 {
     const struct lki_node *leaf = c->leaf_;
@@ -260,6 +284,7 @@ static __attribute__((noinline)) int next_slowly(lk_cursor *c, struct lk_bytes *
 {
     uint64_t serial = lki_section_serial();
     int rc = serial != 0 ? 0 : EPERM;
+    settle(c);
     if (rc != 0 || (c->ended_ && c->leaf_ == NULL))
         return rc != 0 ? rc : ENOENT;
     if (!c->begun_ || c->thread_ != lki_thread_mine || serial != c->serial_ ||
@@ -276,7 +301,7 @@ static __attribute__((noinline)) int next_slowly(lk_cursor *c, struct lk_bytes *
     if (c->tree_->edit != 0)
         return keep_key(c, *key);
     c->keyed_ = false; /* the key that it was parked by is passed */
-    c->left_ = left_in_leaf(c);
+    set_left(c);
     return 0;
 }
 
@@ -286,7 +311,16 @@ int lk_cursor_next(lk_cursor *c, struct lk_bytes *key, struct lk_bytes *value)
     if (c->left_ == 0 || c->thread_ != self || c->serial_ != self->serial)
         return next_slowly(c, key, value);
     c->left_--;
-    give(c, key, value);
+    if (c->step_ == 0) {
+        give(c, key, value);
+        return 0;
+    }
+    const unsigned char *at = c->next_;
+    size_t size = c->next_key_;
+    c->next_ = at + c->step_;
+    *key = (struct lk_bytes){at, size};
+    if (value != NULL)
+        *value = (struct lk_bytes){at + size, c->next_value_};
     return 0;
 }
 
@@ -295,7 +329,7 @@ int lk_cursor_park(lk_cursor *c)
     int rc = lki_in_section();
     if (rc != 0 || !c->begun_ || c->leaf_ == NULL || c->keyed_)
         return rc;
-    c->left_ = 0;
+    settle(c);
     /* The last one that was given is the neighbour of the next, or lies in an earlier leaf: then
      * the cursor has not moved on yet, see lk_cursor_next(). */
     return keep_key(c, lki_node_key(c->leaf_, c->at_ + (c->down_ ? 1 : UINT32_MAX)));

@@ -19,7 +19,9 @@ static lk_view *filled_with(lk_db **db, lk_tree **t, uint32_t node, bool uneven)
     for (int64_t i = 0; i < ENTRIES; i++) {
         unsigned char key[8];
         lk_key_int64(key, i);
-        T_REQUIRE_RC(lk_tree_add(*t, (struct lk_bytes){key, 8}, (struct lk_bytes){"vv", uneven && i % 2 ? 2 : 1}), 0);
+        T_REQUIRE_RC(lk_tree_add(*t, (struct lk_bytes){key, 8},
+                                 (struct lk_bytes){"vv", uneven && i % 2 ? 2 : 1}),
+                     0);
     }
     T_REQUIRE_RC(lk_txn_commit(x, NULL), 0);
     T_REQUIRE_RC(lk_db_view(*db, &v), 0);

@@ -290,3 +290,46 @@ T_TEST(a_member_killed_at_every_step_is_told_of_once_and_not_waited_for)
     T_REQUIRE(step > 4);
     T_LOG("killed at each of %lu steps", step - 2);
 }
+
+static void join_and_end(void *arg)
+{
+    T_REQUIRE_RC(lk_rbarrier_join(&((const struct scene *)arg)->s->barrier), 0);
+}
+
+static void join_and_leave(void *arg)
+{
+    struct shared *s = ((const struct scene *)arg)->s;
+    T_REQUIRE_RC(lk_rbarrier_join(&s->barrier), 0);
+    atomic_store(&s->gone, 1);
+    lk_rbarrier_leave(&s->barrier);
+}
+
+static void hear_of_a_death(void *arg)
+{
+    struct shared *s = ((const struct scene *)arg)->s;
+    struct timespec until = limit();
+    atomic_fetch_add(&s->waiting, 1);
+    T_REQUIRE_RC(lk_rbarrier_wait_until(&s->barrier, &until), EOWNERDEAD);
+}
+
+/* Who leaves ends the round, and may be killed when it has seen the dead member out and not yet
+ * said so.  Kills: robust.dead_not_marked. */
+T_TEST(a_death_is_told_of_whoever_saw_it_first)
+{
+    bool died = true;
+    unsigned long step = 1;
+    for (; died; step++) {
+        struct scene s = scene_make();
+        lk_rbarrier *b = &s.s->barrier;
+        T_REQUIRE_RC(lk_rbarrier_init(b, 3), 0);
+        T_REQUIRE_EQ(t_wait(t_fork(join_and_end, &s)), 0);
+        pid_t waiter = t_fork(hear_of_a_death, &s);
+        await_waiters(s.s, 1);
+        died = t_killed_at(step, join_and_leave, &s);
+        if (died && !atomic_load(&s.s->gone) && lk_rbarrier_join(b) == 0)
+            lk_rbarrier_leave(b);
+        T_REQUIRE_EQ(t_wait(waiter), 0);
+        lk_seg_close(s.seg);
+    }
+    T_REQUIRE(step > 4);
+}

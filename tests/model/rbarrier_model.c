@@ -13,14 +13,14 @@
  * Run: --model sc --deaths 1 -DTHREADS=3 -DCHAIN
  * Run: --model sc --deaths 1 -DTHREADS=3 -DLEAVES
  * Run: -DTHREADS=2 -DGOES
- * Campaign: -DTHREADS=2 -DROUNDS=2
- * Campaign: -DTHREADS=2 -DTIMED
- * Campaign: --deaths 2 -DTHREADS=2 -DROUNDS=2
- * Campaign: --deaths 1 -DTHREADS=2 -DTIMED
- * Campaign: --deaths 1 -DTHREADS=3
+ * Run: --states -DTHREADS=2 -DROUNDS=2
+ * Run: --states --deaths 1 -DTHREADS=2 -DTIMED
+ * Campaign: --states -DTHREADS=2 -DTIMED
+ * Campaign: --states --deaths 1 -DTHREADS=3 -DCHAIN -DTIMED
  * Campaign: -DTHREADS=2 -DJOIN
  * Campaign: --deaths 1 -DTHREADS=2 -DJOIN
  * Find: --deaths 1 -DTHREADS=2 -DJOIN
+ * Find: --states --deaths 1 -DTHREADS=3 -DCHAIN -DTIMED
  */
 #include "robust_processes.h"
 

@@ -1,6 +1,6 @@
 /* Every result of the robust sequence lock, condition and barrier without killing at chosen steps
  * (tests/kill does that).
- * Kills: robust.rseqlock_stays_odd. */
+ * Kills: robust.rseqlock_stays_odd, robust.dead_stays_member, robust.gives_up_arrived. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -244,6 +244,25 @@ T_TEST(a_member_that_ends_is_told_of_once)
     T_REQUIRE_RC(lk_rbarrier_wait_until(&s->barrier, &soon), ETIMEDOUT);
     in_thread(join_and_end, NULL);
     T_REQUIRE_RC(lk_rbarrier_wait(&s->barrier), EOWNERDEAD);
+    T_REQUIRE_RC(lk_rbarrier_wait(&s->barrier), 0); /* alone by now */
+    lk_seg_close(seg);
+}
+
+static void *arrive_for_a_while(void *unused)
+{
+    struct timespec soon = in_ms(20);
+    T_REQUIRE_RC(lk_rbarrier_wait_until(&s->barrier, &soon), ETIMEDOUT);
+    lk_rbarrier_leave(&s->barrier);
+    return unused;
+}
+
+T_TEST(who_gave_up_has_not_arrived)
+{
+    begin();
+    T_REQUIRE_RC(lk_rbarrier_init(&s->barrier, 2), 0);
+    struct timespec soon = in_ms(20);
+    T_REQUIRE_RC(lk_rbarrier_wait_until(&s->barrier, &soon), ETIMEDOUT);
+    in_thread(arrive_for_a_while, NULL);
     T_REQUIRE_RC(lk_rbarrier_wait(&s->barrier), 0); /* alone by now */
     lk_seg_close(seg);
 }

@@ -13,8 +13,11 @@
 #define CROWDED LK_SEQLOCK_CROWDED_
 #define SHARED LK_SEQLOCK_SHARED_
 
+#ifndef LK_MODEL_COPIES /* models say less */
+#define LK_MODEL_COPIES 32
+#endif
 /* Copies that a reader tries before it locks the writers out. */
-enum { COPIES = 32 };
+enum { COPIES = LK_MODEL_COPIES };
 
 static const struct lki_deadline never = {NULL, CLOCK_MONOTONIC};
 

@@ -15,12 +15,11 @@
  * Run: -DTHREADS=2 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=0
  * Run: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLEAST=2 -DLK_MODEL_TURNS=0 -DONLY=6
  * Run: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLK_MODEL_TURNS=1 -DRING -DHOW=1
- * Campaign: -DTHREADS=2 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=8
+ * Campaign: --states -DTHREADS=2 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=8
  * Campaign: -DTHREADS=2 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=1 -DPLAIN
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLEAST=1 -DLK_MODEL_TURNS=0
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLEAST=1 -DLK_MODEL_TURNS=1
- * Campaign: -DTHREADS=3 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=0 -DSAMPLE=100
- * Campaign: -DTHREADS=4 -DLOCKS=4 -DPER=2 -DLEAST=1 -DLK_MODEL_TURNS=0 -DSAMPLE=50
+ * Campaign: --states -DTHREADS=3 -DLOCKS=3 -DPER=2 -DLEAST=1 -DLK_MODEL_TURNS=1 -DSAMPLE=100
+ * Campaign: --states -DTHREADS=3 -DLOCKS=3 -DPER=3 -DLEAST=1 -DLK_MODEL_TURNS=0 -DSAMPLE=100
+ * Campaign: --states -DTHREADS=4 -DLOCKS=4 -DPER=2 -DLEAST=1 -DLK_MODEL_TURNS=0 -DSAMPLE=50
  */
 #include "key_seam.h"
 
@@ -38,9 +37,6 @@ static int count[LOCKS];
 
 #ifndef LEAST
 #define LEAST PER
-#endif
-#ifndef SEED
-#define SEED 0
 #endif
 
 /* What a thread does: a discipline, and an order of n locks, LEAST to PER. */
@@ -194,14 +190,10 @@ __attribute__((constructor)) static void list(void)
 
 static void choose(void)
 {
-#ifdef SAMPLE /* so many, by a generator of random numbers (SplitMix64) */
+#ifdef SAMPLE
     uint64_t at = lk_check_choose(SAMPLE) * (uint64_t)THREADS;
-    for (unsigned t = 0; t < THREADS; t++) {
-        uint64_t z = (SEED + at + t + 1) * UINT64_C(0x9e3779b97f4a7c15);
-        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        script[t] = script_of[(z ^ z >> 31) % scripts];
-    }
+    for (unsigned t = 0; t < THREADS; t++)
+        script[t] = script_of[by_chance(at + t) % scripts];
 #elif defined RING /* each wants the lock of its number, then the next ones, by HOW */
     for (unsigned t = 0; t < THREADS; t++) {
         script[t] = (struct script){.how = HOW, .n = PER};

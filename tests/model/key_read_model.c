@@ -3,15 +3,16 @@
  * or by a claim (from the first to the last or the other way round); a claim that reads may turn a
  * read lock into the write lock, and back.  Nobody waits for ever, nothing is written while it is
  * read, and what was read under a lock that a claim had all the time still stands.
+ * SAMPLE: not all workloads, but so many by chance.
  * Kills: key.upgrade_waits_holding.
  *
  * Sources: src/key/set.c src/key/key.c src/key/member.c src/key/claim.c src/key/level.c
  * Run: -DTHREADS=2 -DLOCKS=2 -DLK_MODEL_TURNS=0
  * Run: -DTHREADS=3 -DLOCKS=1 -DLK_MODEL_TURNS=0 -DUPGRADES=0
  * Campaign: -DTHREADS=2 -DLOCKS=2 -DLK_MODEL_TURNS=1 -DUPGRADES=2
- * Campaign: -DTHREADS=3 -DLOCKS=1 -DLK_MODEL_TURNS=1
- * Campaign: -DTHREADS=2 -DLOCKS=3 -DLK_MODEL_TURNS=1 -DUPGRADES=0
- * Campaign: -DTHREADS=3 -DLOCKS=2 -DLK_MODEL_TURNS=0 -DUPGRADES=0
+ * Campaign: --states -DTHREADS=3 -DLOCKS=1 -DLK_MODEL_TURNS=1
+ * Campaign: --states -DTHREADS=2 -DLOCKS=3 -DLK_MODEL_TURNS=1 -DUPGRADES=0
+ * Campaign: --states -DTHREADS=3 -DLOCKS=2 -DLK_MODEL_TURNS=0 -DSAMPLE=100
  */
 #include "key_seam.h"
 
@@ -116,23 +117,35 @@ static bool is_script(unsigned number, struct script *s)
     return ups <= (s->how == BY_SET ? 0 : UPGRADES) && n > (s->how == CLAIM_DOWN);
 }
 
-static unsigned choose(struct script *s, unsigned least)
+/* The thread's script, of those from `least` on. */
+static unsigned choose(unsigned t, uint64_t sample, unsigned least)
 {
     unsigned fit[SCRIPTS], n = 0;
     for (unsigned number = least; number < SCRIPTS; number++)
-        if (is_script(number, s))
+        if (is_script(number, &script[t]))
             fit[n++] = number;
+#ifdef SAMPLE
+    unsigned number = fit[by_chance(sample * THREADS + t) % n];
+#else
     unsigned number = fit[lk_check_choose(n)];
-    assert(is_script(number, s));
+    (void)sample;
+#endif
+    assert(is_script(number, &script[t]));
     return number;
 }
 
 int main(void)
 {
     pthread_t id[THREADS];
+#ifdef SAMPLE
+    uint64_t sample = lk_check_choose(SAMPLE);
+    for (unsigned t = 0; t < THREADS; t++)
+        (void)choose(t, sample, 0);
+#else
     unsigned least = 0;
-    for (int t = 0; t < THREADS; t++)
-        least = choose(&script[t], least); /* in no order: threads are alike */
+    for (unsigned t = 0; t < THREADS; t++)
+        least = choose(t, 0, least); /* in no order: threads are alike */
+#endif
     for (int t = 1; t < THREADS; t++)
         pthread_create(&id[t], NULL, worker, &script[t]);
     (void)worker(&script[0]);

@@ -10,6 +10,19 @@
 #include "key_floor.h"
 #include "latchkey/check.h"
 
+#ifndef SEED
+#define SEED 0
+#endif
+
+/* The n-th number of a generator of random ones (SplitMix64). */
+static inline uint64_t by_chance(uint64_t n)
+{
+    uint64_t z = (SEED + n + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
 static unsigned this_thread(void)
 {
     return lk_check_thread();

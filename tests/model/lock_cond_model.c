@@ -18,13 +18,9 @@
  * Run: -DSLEEPERS=2 -DANY -DBROADCAST -DOUTSIDE -DRELAY
  * Campaign: -DSLEEPERS=3 -DANY
  * Run: -DSLEEPERS=3 -DANY -DBROADCAST
- * Campaign: -DSLEEPERS=2
  * Campaign: --states -DSLEEPERS=2
- * Campaign: -DSLEEPERS=2 -DBROADCAST
  * Campaign: --states -DSLEEPERS=2 -DBROADCAST
- * Campaign: -DSLEEPERS=2 -DBROADCAST -DOUTSIDE
  * Campaign: --states -DSLEEPERS=2 -DBROADCAST -DOUTSIDE
- * Campaign: -DSLEEPERS=2 -DTIMED
  * Campaign: --states -DSLEEPERS=2 -DTIMED
  */
 #include "latchkey/cond.h"

@@ -5,9 +5,10 @@
  * Run: -DDO="RW"
  * Run: -DDO="WW"
  * Run: -DDO="Rw"
+ * Run: -DDO="RW" -DLK_MODEL_COPIES=1
  * Campaign: -DDO="RWW"
  * Campaign: --states -DDO="RWW"
- * Campaign: -DDO="RRW"
+ * Campaign: --states -DDO="RRW" -DLK_MODEL_COPIES=2
  */
 #include "latchkey/seqlock.h"
 #include "lock_seam.h"

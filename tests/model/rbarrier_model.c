@@ -16,6 +16,7 @@
  * Run: --states -DTHREADS=2 -DROUNDS=2
  * Run: --states --deaths 1 -DTHREADS=2 -DTIMED
  * Campaign: --states -DTHREADS=2 -DTIMED
+ * Campaign: --states --deaths 2 -DTHREADS=2 -DROUNDS=2
  * Campaign: --states --deaths 1 -DTHREADS=3 -DCHAIN -DTIMED
  * Campaign: -DTHREADS=2 -DJOIN
  * Campaign: --deaths 1 -DTHREADS=2 -DJOIN

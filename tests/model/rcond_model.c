@@ -23,7 +23,9 @@
  * Campaign: --states --deaths 1 -DCHANGER_DIES -DTIMED
  * Campaign: --deaths 2 -DCHANGER_DIES -DWAITER_DIES
  * Campaign: --states --deaths 2 -DCHANGER_DIES -DWAITER_DIES
- * Campaign: --deaths 1 -DWAITER_DIES -DTWO
+ * Campaign: --states -DTWO
+ * Campaign: --states -DTWO -DBROADCAST
+ * Campaign: --states --deaths 1 -DWAITER_DIES -DTWO
  */
 #ifdef TWO
 #define THREADS 4
@@ -70,6 +72,16 @@ static const struct timespec *limit(void)
 #endif
 }
 
+/* With TWO, only executions in which the waiters have counted themselves one after the other. */
+static void come_after(uint32_t waiters)
+{
+#ifdef TWO
+    lk_check_assume(__atomic_load_n(&cond.state_, __ATOMIC_RELAXED) >> 32 == waiters &&
+                    __atomic_load_n(&mutex.word_, __ATOMIC_RELAXED) == 0);
+#endif
+    (void)waiters;
+}
+
 static void *waiter(void *arg)
 {
     struct lki_self self = become((uint32_t)(uintptr_t)arg);
@@ -77,6 +89,7 @@ static void *waiter(void *arg)
     lk_check_mortal(false);
 #endif
     lki_mine = &self;
+    come_after((uint32_t)(uintptr_t)arg - 2);
     int rc = repaired(lk_rmutex_lock(&mutex));
     assert(rc == 0);
     while (rc == 0 && !ready) {
@@ -96,6 +109,7 @@ static void *changer(void *arg)
     while (__atomic_load_n(&cond.state_, __ATOMIC_RELAXED) >> 32 < THREADS - 2)
         ;
 #endif
+    come_after(THREADS - 2);
     assert(repaired(lk_rmutex_lock(&mutex)) == 0);
 #ifdef CHANGER_DIES
     lk_check_mortal(true);

@@ -14,7 +14,6 @@
  * Run: --deaths 1 -DTHREADS=3 -DHELD
  * Campaign: --deaths 2 -DTHREADS=3 -DHELD
  * Campaign: --states --deaths 2 -DTHREADS=3 -DHELD
- * Campaign: -DTHREADS=3
  * Campaign: --states -DTHREADS=3
  */
 #include "life/rmutex.h"

@@ -24,7 +24,6 @@
  * Campaign: --states --deaths 2 -DDO="RWR" -DHELD
  * Campaign: -DDO="WRR" -DHELD
  * Campaign: --states -DDO="WRR" -DHELD
- * Campaign: -DDO="WWR" -DHELD
  * Campaign: --states -DDO="WWR" -DHELD
  */
 #define THREADS ((int)sizeof DO - 1)

@@ -211,6 +211,7 @@ static int insert(lk_tree *t, struct lki_path *p, struct lk_bytes key, struct lk
     if (rc == 0)
         rc = lki_node_insert(leaf->node, leaf->at, key, value, NULL);
     if (rc == 0) {
+        lki_filled_guess(leaf->ref, leaf->node);
         add_entries(p, 1);
         t->entries++;
         rc = split_all(t, p);

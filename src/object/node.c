@@ -15,12 +15,12 @@ enum {
     EVEN_RECORD = 8192,
 };
 
-/* How `key` stands to the bytes that all keys of the node share, which are those of slot `at`: < 0
- * below them all. */
-static inline int against_prefix(const struct lki_node *n, struct lk_bytes key, uint32_t at)
+/* How `key` stands to the bytes that all keys of the node share, as `shared` does: < 0 below them
+ * all. */
+static inline int against_prefix(const struct lki_node *n, struct lk_bytes key,
+                                 struct lk_bytes shared)
 {
     size_t prefix = n->page->prefix;
-    struct lk_bytes shared = lki_node_key(n, at);
     if (prefix <= 8 && key.size >= 8 && shared.size >= 8 && prefix > 0 &&
         (lki_eight(key.at) ^ lki_eight(shared.at)) >> (64 - 8 * prefix) == 0)
         return 0;
@@ -85,6 +85,16 @@ static __attribute__((noinline)) uint32_t among_equals(const struct lki_node *n,
     return low;
 }
 
+/* A key of the node that is likely to be in the processor's cache, or will be wanted: of a leaf that
+ * is filled the one beside which the next is written, of another that of slot `at`: of an inner
+ * node always the same one, of a leaf what is looked at next. */
+static inline struct lk_bytes one_key(const struct lki_node *n, uint32_t at)
+{
+    if (n->edit != 0 && n->page->level == 0 && n->page->garbage == 0)
+        return lki_cell_key(lki_last_cell(n));
+    return lki_node_key(n, at);
+}
+
 /* From slot `low` on, the first whose key is not below `key`. */
 static inline __attribute__((always_inline)) uint32_t search(const struct lki_node *n, uint32_t low,
                                                              struct lk_bytes key, bool *equal)
@@ -104,9 +114,7 @@ static inline __attribute__((always_inline)) uint32_t search(const struct lki_no
     uint32_t at =
         n->stride != 0 ? lower_even(lki_even_firsts(n), high, first) : lower(s, low, high, first);
     if (p->prefix > 0) {
-        /* In a leaf by the cell that is looked at next, else by one that is always the same: both
-         * are likely to be in the processor's cache, or will be wanted. */
-        int c = against_prefix(n, key, p->level > 0 ? low : at < high ? at : high - 1);
+        int c = against_prefix(n, key, one_key(n, p->level > 0 ? low : at < high ? at : high - 1));
         if (c != 0)
             return c < 0 ? low : high;
     }
@@ -265,6 +273,17 @@ static int compact(struct lki_node *n, uint32_t size)
     return 0;
 }
 
+/* Put the cells in order, without the garbage. */
+static int tidy(struct lki_node *n)
+{
+    unsigned char whole[4096];
+    if (n->size > sizeof whole)
+        return compact(n, n->size);
+    write_compact(n, (struct lki_page *)(void *)whole, n->size);
+    memcpy(n->page, whole, n->size);
+    return 0;
+}
+
 /* Room for one more slot and a cell of so many bytes. */
 static int make_room(struct lki_node *n, size_t cell)
 {
@@ -275,7 +294,7 @@ static int make_room(struct lki_node *n, size_t cell)
     if (need > UINT32_MAX / 2)
         return ENOMEM;
     if (p->garbage > n->size / 4)
-        return compact(n, (uint32_t)need);
+        return tidy(n);
     return resize(n, (uint32_t)(need + need / 2));
 }
 
@@ -427,6 +446,8 @@ int lki_node_move(struct lki_node *n, uint32_t at, struct lki_node *to, const st
         lki_node_remove(n, n->page->count - 1);
     set_prefix(to);
     set_prefix(n);
+    if (n->page->garbage > n->size / 4)
+        (void)tidy(n); /* no memory: later */
     return 0;
 }
 

@@ -84,6 +84,12 @@ static inline const unsigned char *lki_cell(const struct lki_node *n, uint32_t a
     return (const unsigned char *)n->page + n->size - lki_slots(n->page)[at].back;
 }
 
+/* The cell that was written last. */
+static inline const unsigned char *lki_last_cell(const struct lki_node *n)
+{
+    return (const unsigned char *)n->page + n->size - n->page->used;
+}
+
 static inline struct lk_bytes lki_cell_key(const unsigned char *cell)
 {
     uint16_t size;

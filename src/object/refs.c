@@ -226,6 +226,7 @@ void lki_ref_stored(struct lki_ref *ref)
     }
     ref->object.state_ = NULL; /* whoever finds it by its number before we are done loads it */
     ref->owned = false;
+    ref->guess = 0;
     lk_mutex_lock(&nodes->mu);
     list(nodes, ref);
     lk_mutex_unlock(&nodes->mu);

@@ -13,6 +13,7 @@
 /* A node's object, counted: by the nodes above it and by trees. */
 struct lki_ref {
     lk_object object;
+    uint64_t guess;       /* of a leaf that an edit fills: see lki_filled_guess() */
     struct lki_ref *next; /* in the table */
     uint64_t oid;         /* 0 = not stored yet */
     uint32_t refs;        /* under nodes->mu */
@@ -127,7 +128,7 @@ static inline __attribute__((always_inline)) uint64_t lki_part_before(const stru
     return whole / 2;
 }
 
-/* These three must be inlined: gcc drops calls of functions that only prefetch. */
+/* These must be inlined: gcc drops calls of functions that only prefetch. */
 
 /* An even leaf: its head and numbers, and where the entry is if keys lie evenly; where they do not,
  * it is waited for once more. */
@@ -158,6 +159,28 @@ static inline __attribute__((always_inline)) void lki_node_prefetch(uint64_t gue
     if (level == 0)
         for (uint32_t at = INNER; at < LEAF; at += 64)
             lk_prefetch((const void *)(n + at));
+}
+
+/* Of a leaf that an edit fills: where its page is, and above that address where in it the last cell
+ * is, 8 bytes counting as one. */
+static inline void lki_filled_guess(struct lki_ref *ref, const struct lki_node *n)
+{
+    uint64_t at = (uint64_t)(uintptr_t)n->page, cell = (n->size - n->page->used) / 8;
+    bool fits = at >> LKI_GUESS_BITS == 0 && cell <= UINT16_MAX;
+    ref->guess = fits ? at | cell << LKI_GUESS_BITS : 0;
+}
+
+/* Its slots, and where the next cell goes. */
+static inline __attribute__((always_inline)) void lki_filled_prefetch(const struct lki_ref *ref)
+{
+    enum { SLOTS = 576, CELL = 32 };
+    uintptr_t page = lki_guess_node(ref->guess), cell = page + (ref->guess >> LKI_GUESS_BITS << 3);
+    if (page == 0)
+        return;
+    for (uint32_t at = 0; at < SLOTS; at += 64)
+        lk_prefetch((const void *)(page + at));
+    lk_prefetch((const void *)cell);
+    lk_prefetch((const void *)(cell - CELL));
 }
 
 /* What the search in an inner node is likely to end at. */
@@ -208,6 +231,8 @@ static inline __attribute__((always_inline)) int lki_use_child(lk_tree *t,
             lki_even_prefetch(guess, above, at, key);
         else
             lki_node_prefetch(guess, level);
+    } else if (level == 0) {
+        lki_filled_prefetch(ref);
     }
     int rc = lk_object_use(t->source.nodes->heap, &ref->object, &t->source, &state);
     if (__builtin_expect(rc != 0, 0))

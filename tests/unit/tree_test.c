@@ -101,7 +101,7 @@ T_TEST(a_live_cursor_gives_each_key_once)
 
 /* Appends leave leaves full; deletes of any keys leave them at least a quarter full (lk_tree_check
  * says so), down to the empty tree.
- * Kills: object.merge_loses_separator. */
+ * Kills: object.merge_loses_separator, object.garbage_has_the_prefix. */
 T_TEST(leaves_stay_full_enough)
 {
     static const uint32_t sizes[][2] = {{2, 3}, {3, 3}, {8, 5}, {64, 128}};

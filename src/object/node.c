@@ -85,9 +85,9 @@ static __attribute__((noinline)) uint32_t among_equals(const struct lki_node *n,
     return low;
 }
 
-/* A key of the node that is likely to be in the processor's cache, or will be wanted: of a leaf that
- * is filled the one beside which the next is written, of another that of slot `at`: of an inner
- * node always the same one, of a leaf what is looked at next. */
+/* A key of the node that is likely to be in the processor's cache, or will be wanted: of a leaf
+ * that is filled the one beside which the next is written, of another that of slot `at`: of an
+ * inner node always the same one, of a leaf what is looked at next. */
 static inline struct lk_bytes one_key(const struct lki_node *n, uint32_t at)
 {
     if (n->edit != 0 && n->page->level == 0 && n->page->garbage == 0)

@@ -19,9 +19,7 @@
  * Campaign: --states --deaths 1 -DCHANGER_DIES
  * Campaign: --deaths 1 -DCHANGER_DIES -DBROADCAST
  * Campaign: --states --deaths 1 -DCHANGER_DIES -DBROADCAST
- * Campaign: --deaths 1 -DCHANGER_DIES -DTIMED
  * Campaign: --states --deaths 1 -DCHANGER_DIES -DTIMED
- * Campaign: --deaths 2 -DCHANGER_DIES -DWAITER_DIES
  * Campaign: --states --deaths 2 -DCHANGER_DIES -DWAITER_DIES
  * Campaign: --states -DTWO
  * Campaign: --states -DTWO -DBROADCAST

@@ -36,7 +36,7 @@ python: deps
 python-bench: python
 	@/usr/bin/python3 bindings/python/bench.py
 
-campaign: deps build
+campaign:
 	@scripts/campaign
 
 install: build

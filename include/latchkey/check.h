@@ -123,6 +123,9 @@ uint32_t lk_check_choose(uint32_t ways);
 
 /* In the program: from here on the calling thread may die, or no more. */
 void lk_check_mortal(bool on);
+/* In the program: the calling thread may die here, mortal or not: for who asks about one point
+ * only, or about a death before the first effect. */
+void lk_check_crash_point(void);
 /* In the program: from here on the calling thread is one of process `process`, whose mortal threads
  * die together: they count as one death, each stops where it happens to be, and none goes on once
  * it could know.  A thread that never says so is a process of its own. */

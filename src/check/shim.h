@@ -34,6 +34,7 @@ void shim_thread_ends(struct fiber *f);
 long lkc_k_syscall(long number, long a, long b, long c, long d, long e, long sixth);
 int lkc_k_kill(int pid, int number);
 void lkc_k_mortal(bool on);
+void lkc_k_crash_point(void);
 void lkc_k_backstop(unsigned deaths);
 void lkc_k_process(unsigned process);
 bool lkc_k_dead(unsigned thread);

@@ -308,6 +308,18 @@ void lkc_k_mortal(bool on)
     f->spared = f->deeds - 1; /* it may die at once */
 }
 
+void lkc_k_crash_point(void)
+{
+    struct fiber *f = hook_enter();
+    if (f == NULL)
+        return;
+    bool mortal = f->mortal;
+    f->mortal = true;
+    f->spared = f->deeds - 1;
+    explore_may_die();
+    f->mortal = mortal;
+}
+
 void lkc_k_backstop(unsigned deaths)
 {
     struct fiber *f = hook_enter();

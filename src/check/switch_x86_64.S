@@ -258,6 +258,7 @@ __tsan_init:
         HOOK    syscall, lkc_k_syscall
         HOOK    kill, lkc_k_kill
         HOOK    lk_check_mortal, lkc_k_mortal
+        HOOK    lk_check_crash_point, lkc_k_crash_point
         HOOK    lk_check_backstop, lkc_k_backstop
         HOOK    lk_check_process, lkc_k_process
         HOOK    lk_check_robust_pending, lkc_k_robust_pending

@@ -83,6 +83,22 @@ static void *dies(void *p) { lk_check_mortal(1); a = 1; b = 1; return p; }
 static void *lives(void *p) { return p; }
 int main(void) { both(dies, lives); assert(a == b); }
 END
+cat > point.c <<'END'
+#include "threads.h"
+#include "latchkey/check.h"
+static atomic_int a, b;
+static void *dies(void *p) { a = 1; lk_check_crash_point(); b = 1; return p; }
+static void *lives(void *p) { return p; }
+int main(void) { both(dies, lives); int dead = lk_check_dead(1); assert(a == 1 && b == !dead); }
+END
+cat > early.c <<'END'
+#include "threads.h"
+#include "latchkey/check.h"
+static atomic_int a;
+static void *dies(void *p) { lk_check_crash_point(); a = 1; return p; }
+static void *lives(void *p) { return p; }
+int main(void) { both(dies, lives); assert(a == 1); }
+END
 cat > adds.c <<'END'
 #include "threads.h"
 static atomic_int x;
@@ -122,6 +138,10 @@ expect 0 "\"blocked\": 1,.*$none" --no-liveness hang.c
 expect 0 "$none" mortal.c
 expect 0 "$none" --deaths 0 mortal.c
 expect 1 '"kind": "assert"' --deaths 1 mortal.c
+expect 0 '"complete": 2,' --deaths 1 point.c
+expect 0 "$none" --deaths 0 early.c
+expect 1 '"kind": "assert"' --deaths 1 early.c
+expect 1 '"kind": "assert"' --states --deaths 1 early.c
 expect 1 '"kind": "leak"' leak.c
 expect 0 "$none" --no-leaks leak.c
 expect 0 "\"complete\": 20, .*$none.*\"walked\": 200, \"estimate\": [1-9]" adds.c

@@ -3,7 +3,8 @@
  * they meet.  TIMED: the last member has a deadline, and comes no more when it has passed.  JOIN:
  * the second takes its place while the first waits, and may die from then on.  CHAIN: the first
  * waits for the third, that one for the second, which ends the round and may die.  LEAVES: the
- * third waits for the second, which leaves instead, and then for the first, which may die.  GOES:
+ * third waits for the second, which leaves instead, and then for the first, which may die; EARLY:
+ * the first is dead before, and the second may die while it leaves.  GOES:
  * the second leaves in the end.
  * Kills: robust.round_ends_unseen.
  *
@@ -12,6 +13,7 @@
  * Run: --deaths 2 -DTHREADS=2
  * Run: --model sc --deaths 1 -DTHREADS=3 -DCHAIN
  * Run: --model sc --deaths 1 -DTHREADS=3 -DLEAVES
+ * Run: --states --deaths 2 -DTHREADS=3 -DLEAVES -DEARLY
  * Run: -DTHREADS=2 -DGOES
  * Run: --states -DTHREADS=2 -DROUNDS=2
  * Run: --states --deaths 1 -DTHREADS=2 -DTIMED
@@ -63,6 +65,16 @@ static void come(uint32_t slot)
     lk_check_mortal(slot == 1);
     if (slot != 0)
         come_watched(slot);
+#elif defined LEAVES && defined EARLY
+    lk_check_mortal(slot == 1);
+    if (slot == 0) {
+        lk_check_crash_point();
+        lk_check_assume(false);
+    }
+    if (slot == 1)
+        come_watched(1);
+    if (slot == 1)
+        lk_rbarrier_leave(&barrier);
 #elif defined LEAVES
     lk_check_mortal(slot == 0);
     if (slot == 1)

@@ -19,7 +19,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 
-enum { LKI_ALOOF_NS = 5000, LKI_NEAR_NS = 200, LKI_AWAKE_NS = 12000 };
+enum { LKI_ALOOF_NS = 4200, LKI_NEAR_NS = 200, LKI_AWAKE_NS = 12000 };
 
 /* A sleeper that was woken so often in vain has the lock handed over. */
 #if defined(LK_BUILD_MODEL) && defined(LK_MODEL_PATIENCE)

@@ -141,7 +141,8 @@ static int enter_reading(lk_rwlock *l, uint64_t *seen)
 }
 
 /* A lock of the kind prefer-reader is free, and a writer that waits looks at it: a stream of short
- * sections in another thread's cache would rarely be seen free, so leave it one moment. */
+ * sections in another thread's cache would rarely be seen free, so leave the line to it once, as
+ * long as to one that is inside: after less it would be in the middle of its own stream. */
 static bool makes_way(uint64_t s, unsigned kind)
 {
     return kind == LK_RWLOCK_PREFER_READER && (s & (AWAKE | WRITER | INSIDE)) == AWAKE;
@@ -150,14 +151,15 @@ static bool makes_way(uint64_t s, unsigned kind)
 static int rdlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
 {
     struct lki_spin spin;
-    if (makes_way(seen, kind_of(l))) {
-        lki_spin_pause();
+    bool made_way = makes_way(seen, kind_of(l));
+    if (made_way) {
+        (void)lki_spin_aloof(&spin);
         seen = look(l);
     }
     int rc = enter_reading(l, &seen);
     if (rc != EBUSY)
         return rc;
-    if (lki_spin_aloof(&spin))
+    if (!made_way && lki_spin_aloof(&spin))
         seen = look(l);
     for (;;) {
         rc = enter_reading(l, &seen);

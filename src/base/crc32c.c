@@ -19,8 +19,8 @@ static uint32_t by_bits(const unsigned char *p, size_t size)
 
 #ifdef __x86_64__
 #define TARGET __attribute__((target("sse4.2,pclmul")))
-enum { PART = 256 };
-/* x^(8 PART - 33) and x^(16 PART - 33) modulo the polynomial, bits reversed. */
+static const size_t part = 256;
+/* x^(8 part - 33) and x^(16 part - 33) modulo the polynomial, bits reversed. */
 static const uint32_t one_part = 0xb9e02b86, two_parts = 0xdd7e3b0c;
 
 static inline uint64_t word_at(const unsigned char *p)
@@ -43,12 +43,12 @@ TARGET static inline uint64_t product(uint64_t crc, uint32_t factor)
 TARGET static uint32_t by_instruction(const unsigned char *p, size_t size)
 {
     uint64_t crc = 0xffffffffu;
-    for (; size >= 3 * PART; size -= 3 * PART, p += 3 * PART) {
+    for (; size >= 3 * part; size -= 3 * part, p += 3 * part) {
         uint64_t second = 0, third = 0;
-        for (size_t i = 0; i < PART; i += 8) {
+        for (size_t i = 0; i < part; i += 8) {
             crc = __builtin_ia32_crc32di(crc, word_at(p + i));
-            second = __builtin_ia32_crc32di(second, word_at(p + PART + i));
-            third = __builtin_ia32_crc32di(third, word_at(p + 2 * PART + i));
+            second = __builtin_ia32_crc32di(second, word_at(p + part + i));
+            third = __builtin_ia32_crc32di(third, word_at(p + 2 * part + i));
         }
         uint64_t shifted = product(crc, two_parts) ^ product(second, one_part);
         crc = __builtin_ia32_crc32di(0, shifted) ^ third;

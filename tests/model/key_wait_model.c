@@ -7,7 +7,7 @@
  * Sources: src/key/set.c src/key/key.c src/key/member.c src/key/claim.c src/key/wait.c
  * Run: -DTHREADS=2 -DLK_MODEL_TURNS=0
  * Campaign: -DTHREADS=2 -DLK_MODEL_TURNS=1
- * Campaign: -DTHREADS=3 -DLK_MODEL_TURNS=0
+ * Campaign: --states -DTHREADS=3 -DLK_MODEL_TURNS=0
  */
 #include "key_seam.h"
 

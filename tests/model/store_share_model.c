@@ -11,7 +11,7 @@
  * Run: -DLK_HAVE_LMDB=1 -DWRITERS=3 -DDISK -DFAILS
  * Campaign: -DLK_HAVE_LMDB=1 -DWRITERS=3
  * Campaign: -DLK_HAVE_LMDB=1 -DWRITERS=3 -DALONE
- * Campaign: -DLK_HAVE_LMDB=1 -DWRITERS=3 -DCHANGER
+ * Campaign: --states -DLK_HAVE_LMDB=1 -DWRITERS=3 -DCHANGER
  */
 #include <assert.h>
 #include <errno.h>

@@ -276,7 +276,7 @@ static int compact(struct lki_node *n, uint32_t size)
 /* Put the cells in order, without the garbage. */
 static int tidy(struct lki_node *n)
 {
-    unsigned char whole[4096];
+    _Alignas(8) unsigned char whole[4096];
     if (n->size > sizeof whole)
         return compact(n, n->size);
     write_compact(n, (struct lki_page *)(void *)whole, n->size);
@@ -294,7 +294,7 @@ static int make_room(struct lki_node *n, size_t cell)
     if (need > UINT32_MAX / 2)
         return ENOMEM;
     if (p->garbage > n->size / 4)
-        return tidy(n);
+        return need - p->garbage <= n->size ? tidy(n) : compact(n, (uint32_t)need);
     return resize(n, (uint32_t)(need + need / 2));
 }
 

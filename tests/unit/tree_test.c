@@ -99,6 +99,29 @@ T_TEST(a_live_cursor_gives_each_key_once)
     lk_db_close(db);
 }
 
+/* A leaf that is half garbage gets a value that is larger than its page. */
+T_TEST(a_large_value_fits_into_any_leaf)
+{
+    static const unsigned char large[20000] = {7};
+    struct lki_node *n = lki_node_new(0, 1);
+    struct lk_bytes value = {large, 8}, found;
+    unsigned char key[8];
+    T_REQUIRE(n != NULL);
+    for (int64_t i = 0; i < 40; i++) {
+        lk_key_int64(key, i);
+        T_REQUIRE_RC(lki_node_insert(n, (uint32_t)i, (struct lk_bytes){key, 8}, value, NULL), 0);
+    }
+    for (uint32_t i = 30; i > 0; i--)
+        lki_node_remove(n, n->page->count - 1);
+    value.size = sizeof large;
+    lk_key_int64(key, 50);
+    T_REQUIRE_RC(lki_node_insert(n, 10, (struct lk_bytes){key, 8}, value, NULL), 0);
+    found = lki_node_value(n, 10);
+    T_REQUIRE(found.size == sizeof large && memcmp(found.at, large, sizeof large) == 0);
+    T_REQUIRE(n->page->used <= n->size);
+    lki_node_free(n);
+}
+
 /* Appends leave leaves full; deletes of any keys leave them at least a quarter full (lk_tree_check
  * says so), down to the empty tree.
  * Kills: object.merge_loses_separator, object.garbage_has_the_prefix. */

@@ -100,12 +100,16 @@ int lki_wrong_level(const struct lki_ref *ref, const struct lki_node *n, int lev
  * entries / 8 above them. */
 enum { LKI_GUESS_BITS = 48 };
 
+static inline uint64_t lki_guess(const void *address, uint64_t eights)
+{
+    uint64_t at = (uint64_t)(uintptr_t)address;
+    bool fits = at >> LKI_GUESS_BITS == 0 && eights <= UINT16_MAX;
+    return fits ? at | eights << LKI_GUESS_BITS : 0;
+}
+
 static inline uint64_t lki_guess_of(const struct lki_node *n)
 {
-    uint64_t at = (uint64_t)(uintptr_t)n, entries = 0;
-    if (n->stride != 0)
-        entries = (uint64_t)n->stride * n->page->count / 8;
-    return at >> LKI_GUESS_BITS != 0 ? 0 : at | entries << LKI_GUESS_BITS;
+    return lki_guess(n, (uint64_t)n->stride * n->page->count / 8);
 }
 
 static inline uintptr_t lki_guess_node(uint64_t guess)
@@ -165,9 +169,7 @@ static inline __attribute__((always_inline)) void lki_node_prefetch(uint64_t gue
  * is, 8 bytes counting as one. */
 static inline void lki_filled_guess(struct lki_ref *ref, const struct lki_node *n)
 {
-    uint64_t at = (uint64_t)(uintptr_t)n->page, cell = (n->size - n->page->used) / 8;
-    bool fits = at >> LKI_GUESS_BITS == 0 && cell <= UINT16_MAX;
-    ref->guess = fits ? at | cell << LKI_GUESS_BITS : 0;
+    ref->guess = lki_guess(n->page, (n->size - n->page->used) / 8);
 }
 
 /* Its slots, and where the next cell goes. */

@@ -41,13 +41,22 @@ struct lock_peer {
 };
 
 /* Work that takes the same time wherever it stands: multiplications, each waiting for the last. */
+static inline uint64_t lock_multiply(uint64_t x)
+{
+    x = x * UINT64_C(6364136223846793005) + 1;
+    __asm__ volatile("" : "+r"(x));
+    return x;
+}
+
+/* By fours, so that the end of a short section is predicted every time: with a loop of single ones
+ * it was in some runs and not in others, and their sections were half as long. */
 static inline void lock_work(unsigned rounds)
 {
     uint64_t x = rounds;
-    for (unsigned i = 0; i < rounds; i++) {
-        x = x * UINT64_C(6364136223846793005) + 1;
-        __asm__ volatile("" : "+r"(x));
-    }
+    for (unsigned i = 0; i < rounds / 4; i++)
+        x = lock_multiply(lock_multiply(lock_multiply(lock_multiply(x))));
+    for (unsigned i = 0; i < rounds % 4; i++)
+        x = lock_multiply(x);
 }
 
 static inline uint64_t lock_random(uint64_t *state)
@@ -66,17 +75,27 @@ static inline uint64_t lock_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* The same inside a lock.  The reading of the clock waits for all that stands before it: without it
+ * the work begins while the lock's own instructions still wait for its line. */
+static inline void lock_work_inside(unsigned rounds)
+{
+    if (rounds == 0)
+        return;
+    (void)lock_now_ns();
+    lock_work(rounds);
+}
+
 static inline void lock_section(struct lock_thread *t, int write)
 {
     volatile struct lock_data *d = t->data;
     if (write) {
         d->first++;
-        lock_work(t->work);
+        lock_work_inside(t->work);
         d->second++;
         t->writes++;
     } else {
         uint64_t first = d->first;
-        lock_work(t->work);
+        lock_work_inside(t->work);
         t->torn += first != d->second;
         t->reads++;
     }

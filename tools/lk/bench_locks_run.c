@@ -1,6 +1,7 @@
 /* bench_locks_run.c - windows over one lock. */
 #include "bench_locks_run.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include "bench.h"
 #include "cli.h"
 
-enum { LOCK_BYTES = 4096 };
+enum { LOCK_BYTES = 4096, SECTIONS_NS = 200000 };
 
 static struct {
     void *lock;
@@ -75,10 +76,36 @@ bool lock_run_begin(double section_ns)
     return true;
 }
 
+static void one_section(void)
+{
+    lock_work_inside(run.work);
+}
+
+/* What a section of so many rounds lasts. */
+static double rounds_ns(unsigned rounds)
+{
+    run.work = rounds;
+    return least_ns(one_section, 1 + (unsigned)(SECTIONS_NS / (rounds * run.round_ns)));
+}
+
 void lock_run_set_section(double section_ns)
 {
-    run.work = (unsigned)(section_ns / run.round_ns + 0.5);
-    run.work_ns = run.work * run.round_ns;
+    run.work = 0;
+    run.work_ns = 0;
+    if (section_ns <= 0)
+        return;
+    double rounds = section_ns / run.round_ns, best_ns = INFINITY;
+    unsigned best = 1;
+    for (int i = 0; i < 6; i++) { /* the beginning and the end cost something, too */
+        double ns = rounds_ns(rounds > 1 ? (unsigned)(rounds + 0.5) : 1);
+        if (fabs(ns - section_ns) < fabs(best_ns - section_ns)) {
+            best_ns = ns;
+            best = run.work;
+        }
+        rounds = run.work + (section_ns - ns) / run.round_ns;
+    }
+    run.work = best;
+    run.work_ns = best_ns;
 }
 
 void lock_run_end(void)

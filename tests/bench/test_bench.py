@@ -120,6 +120,11 @@ class Bench(LkTest):
             self.assertEqual(values, sorted(values))
             self.assertEqual(got["n"], 2 if len(args) > 1 else 1)
 
+    def test_workers_may_all_begin_at_once(self):
+        """The first to ask for the CPUs was asked by the second before it knew: divided by 0."""
+        for _ in range(20):
+            self.lk_quiet("get", "--threads", "2", "--entries", "100", "--seconds", "2ms", "--json")
+
     def test_every_measurement_prints_json_and_limits(self):
         for args, limits in ((("memory",), 1), (("collide", "--rounds", "1"), 8),
                              (("repair", "--rounds", "1", "--kills", "3"), 2),

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <math.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,18 +58,20 @@ double bench_most(const struct bench_series *s)
 
 /* ---- CPUs ---------------------------------------------------------------------------------- */
 
-/* What we were allowed when we began, before any pinning. */
+static cpu_set_t allowed_set;
+
+static void ask_allowed(void)
+{
+    if (sched_getaffinity(0, sizeof allowed_set, &allowed_set) != 0)
+        CPU_SET(0, &allowed_set);
+}
+
+/* What we were allowed when we began, before any pinning.  Workers ask at the same time. */
 static const cpu_set_t *allowed(void)
 {
-    static cpu_set_t set;
-    static bool known;
-    if (!known) {
-        CPU_ZERO(&set);
-        known = true;
-        if (sched_getaffinity(0, sizeof set, &set) != 0)
-            CPU_SET(0, &set);
-    }
-    return &set;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, ask_allowed);
+    return &allowed_set;
 }
 
 unsigned bench_cpus(void)

@@ -10,7 +10,7 @@
 #include "bench.h"
 #include "cli.h"
 
-enum { LOCK_BYTES = 4096, SECTIONS_NS = 200000 };
+enum { LOCK_BYTES = 4096, SECTIONS_NS = 50000 };
 
 static struct {
     void *lock;
@@ -95,8 +95,10 @@ void lock_run_set_section(double section_ns)
     if (section_ns <= 0)
         return;
     double rounds = section_ns / run.round_ns, best_ns = INFINITY;
+    double near_ns = fmax(run.round_ns / 2, section_ns / 200);
     unsigned best = 1;
-    for (int i = 0; i < 6; i++) { /* the beginning and the end cost something, too */
+    for (int i = 0; i < 6 && fabs(best_ns - section_ns) > near_ns; i++) {
+        /* The beginning and the end cost something, too. */
         double ns = rounds_ns(rounds > 1 ? (unsigned)(rounds + 0.5) : 1);
         if (fabs(ns - section_ns) < fabs(best_ns - section_ns)) {
             best_ns = ns;

@@ -40,7 +40,6 @@ struct lock_peer {
     void (*timed)(struct lock_thread *t);
 };
 
-/* Work that takes the same time wherever it stands: multiplications, each waiting for the last. */
 static inline uint64_t lock_multiply(uint64_t x)
 {
     x = x * UINT64_C(6364136223846793005) + 1;
@@ -48,8 +47,9 @@ static inline uint64_t lock_multiply(uint64_t x)
     return x;
 }
 
-/* By fours, so that the end of a short section is predicted every time: with a loop of single ones
- * it was in some runs and not in others, and their sections were half as long. */
+/* Work that takes the same time wherever it stands: multiplications, each waiting for the last.  By
+ * fours, so that the end of a short section is predicted every time: with a loop of single ones it
+ * was in some runs and not in others, and their sections were half as long. */
 static inline void lock_work(unsigned rounds)
 {
     uint64_t x = rounds;
@@ -75,8 +75,8 @@ static inline uint64_t lock_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* The same inside a lock.  The reading of the clock waits for all that stands before it: without it
- * the work begins while the lock's own instructions still wait for its line. */
+/* lock_work() inside a lock.  The reading of the clock waits for all that stands before it: without
+ * it the work begins while the lock's own instructions still wait for its line. */
 static inline void lock_work_inside(unsigned rounds)
 {
     if (rounds == 0)

@@ -99,7 +99,7 @@ void lock_run_set_section(double section_ns)
     unsigned best = 1;
     for (int i = 0; i < 6 && fabs(best_ns - section_ns) > near_ns; i++) {
         /* The beginning and the end cost something, too. */
-        double ns = rounds_ns(rounds > 1 ? (unsigned)(rounds + 0.5) : 1);
+        double ns = rounds_ns((unsigned)(fmax(rounds, 1) + 0.5));
         if (fabs(ns - section_ns) < fabs(best_ns - section_ns)) {
             best_ns = ns;
             best = run.work;

@@ -19,11 +19,12 @@
  *                               at most, a writer for the readers of one phase and the writers
  *                               before it.  No read-locking again.
  *
- * Readers that wait when their turn comes hold the lock from then on, asleep or not.  Writers
+ * Readers that wait when their turn comes hold the lock from then on, asleep or not; one that has
+ * just come counts as inside for a moment before it waits, to prefer-writer and to try.  Writers
  * barge among themselves with bounded hand-off as a mutex's (mutex.h).  Waiting spins for a few
  * microseconds at most, then sleeps; no call spins while a holder runs on, and nobody sleeps on a
  * word that does not say that a wake is owed to him.
- * At most 65,534 read locks and 65,534 waiting writers at a time: EAGAIN, or abort() with a message
+ * At most 32,767 read locks and 65,534 waiting writers at a time: EAGAIN, or abort() with a message
  * from the forms that return nothing.
  *
  * fork, signals, memory: as mutex.h says; try and unlock may be called from handlers.
@@ -59,6 +60,7 @@ typedef struct lk_rwlock {
 
 /* state_: src/lock/rwlock.c says what each field means. */
 #define LK_RWLOCK_READER_ UINT64_C(1)
+#define LK_RWLOCK_READERS_ UINT64_C(32767)
 #define LK_RWLOCK_WRITER_ (UINT64_C(1) << 32)
 #define LK_RWLOCK_SHARED_ 4u
 
@@ -73,7 +75,7 @@ typedef struct lk_rwlock {
     }
 
 /* The parts that are not inline; programs call the functions below. */
-LK_API void lk_rwlock_rdlock_slowly_(lk_rwlock *l, uint64_t seen);
+LK_API void lk_rwlock_rdlock_slowly_(lk_rwlock *l, uint64_t old);
 LK_API void lk_rwlock_wrlock_slowly_(lk_rwlock *l, uint64_t seen);
 LK_API void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old);
 LK_API void lk_rwlock_wrunlock_slowly_(lk_rwlock *l, uint64_t seen);
@@ -86,11 +88,12 @@ LK_API int lk_rwlock_init(lk_rwlock *l, enum lk_rwlock_kind kind, unsigned flags
  * Safe from   any thread; any process if it is shared; not from signal handlers. */
 static inline void lk_rwlock_rdlock(lk_rwlock *l)
 {
-    uint64_t seen = 0;
     /* [rwlock.1] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.22]: what the last writer wrote.
-     * Nothing is loaded first: under contention the line comes once, and already for writing. */
-    if (!LK_LIKELY(lk_word_cas_acq_u64(&l->state_, &seen, LK_RWLOCK_READER_)))
-        lk_rwlock_rdlock_slowly_(l, seen);
+     * Nothing is loaded first, and no other reader can make it fail: under contention the line
+     * comes once, and already for writing. */
+    uint64_t old = lk_word_add_acq_u64(&l->state_, LK_RWLOCK_READER_);
+    if (!LK_LIKELY(old < LK_RWLOCK_READERS_))
+        lk_rwlock_rdlock_slowly_(l, old);
 }
 
 /* Lock *l for writing, sleeping until nobody is inside and the kind lets this writer in. */

@@ -65,6 +65,11 @@ static inline bool lk_word_cas_rel_u64(uint64_t *p, uint64_t *expected, uint64_t
     return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
+static inline uint64_t lk_word_add_acq_u64(uint64_t *p, uint64_t v)
+{
+    return __atomic_fetch_add(p, v, __ATOMIC_ACQUIRE);
+}
+
 static inline uint64_t lk_word_sub_rel_u64(uint64_t *p, uint64_t v)
 {
     return __atomic_fetch_sub(p, v, __ATOMIC_RELEASE);

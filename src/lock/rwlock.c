@@ -12,6 +12,10 @@
  *   one
  *   PHASE          turned over when waiting readers are let in
  *
+ * A reader that comes counts itself inside and then sees whether it may be; if it may not, it
+ * leaves as any reader does, and waits.  So a reader inside may stand beside WRITER for a moment, a
+ * writer may find one inside that reads nothing, and who leaves last, read or not, owes the wakes.
+ *
  * Readers that wait are counted, and *let in* all at once: one step moves their count to the
  * readers inside and turns PHASE over.  A waiting reader sees PHASE turn; it cannot turn twice
  * before it looks, because the reader counts as inside by then.  It sleeps on the upper half of the
@@ -131,7 +135,7 @@ static int enter_reading(lk_rwlock *l, uint64_t *seen)
 {
     unsigned kind = kind_of(l);
     while (reader_may_enter(*seen, kind)) {
-        if ((*seen & INSIDE) >= MOST)
+        if ((*seen & INSIDE) >= MOST_READERS)
             return EAGAIN;
         /* [rwlock.16] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.22]: as [rwlock.1]. */
         if (lk_cas_acq_u64(&l->state_, seen, *seen + LK_RWLOCK_READER_))
@@ -165,7 +169,7 @@ static int rdlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
         rc = enter_reading(l, &seen);
         if (rc != EBUSY)
             return rc;
-        if ((seen & WAITING) >> 16 >= MOST - (seen & INSIDE))
+        if (((seen & WAITING) >> 16) + (seen & INSIDE) >= MOST_READERS)
             return EAGAIN;
         if (until->at != NULL && lki_deadline_passed(until))
             return ETIMEDOUT;
@@ -182,7 +186,8 @@ int lk_rwlock_tryrdlock(lk_rwlock *l)
     return enter_reading(l, &seen);
 }
 
-/* One reader has left a lock of state `old`, in which somebody waits or PHASE is turned over. */
+/* One reader has left a lock of state `old`, in which somebody waits or PHASE is turned over; or a
+ * writer is inside, who will see to all that: the reader had just come. */
 void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
 {
     uint64_t inside = old & INSIDE;
@@ -192,7 +197,7 @@ void lk_rwlock_rdunlock_slowly_(lk_rwlock *l, uint64_t old)
             lki_rwlock_wake_upgrader(l);
         return;
     }
-    if (inside != 1)
+    if (inside != 1 || (old & WRITER))
         return;
     if (old & CROWDED) {
         /* [rwlock.10] acquire, pairs with [rwlock.6] [rwlock.14] [rwlock.18]: behind the gate's 1
@@ -292,7 +297,7 @@ static int wrlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
     if (lki_spin_aloof(&spin))
         seen = look(l);
     while (!enter_writing(l, &seen, &me)) {
-        if (!me.counted && seen >> 48 >= MOST)
+        if (!me.counted && seen >> 48 >= MOST_WRITERS)
             return EAGAIN;
         if (until->at != NULL && lki_deadline_passed(until))
             return me.counted || me.raised ? stop_writing(l, &me) : ETIMEDOUT;
@@ -343,13 +348,18 @@ static void must_be_locked(int rc)
 {
     if (rc == 0)
         return;
-    (void)fputs("latchkey: lk_rwlock: more than 65,534 threads inside or waiting\n", stderr);
+    (void)fputs("latchkey: lk_rwlock: too many threads inside or waiting\n", stderr);
     abort();
 }
 
-void lk_rwlock_rdlock_slowly_(lk_rwlock *l, uint64_t seen)
+/* A reader has counted itself inside, and `old` was there before, which is not nothing. */
+void lk_rwlock_rdlock_slowly_(lk_rwlock *l, uint64_t old)
 {
-    must_be_locked(rdlock(l, seen, &never));
+    unsigned kind = kind_of(l);
+    if (reader_may_enter(old, kind) && !makes_way(old, kind) && (old & INSIDE) < MOST_READERS)
+        return;
+    lk_rwlock_rdunlock(l);
+    must_be_locked(rdlock(l, old, &never));
 }
 
 void lk_rwlock_wrlock_slowly_(lk_rwlock *l, uint64_t seen)

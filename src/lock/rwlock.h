@@ -21,7 +21,8 @@
 #define UPGRADER_SLEEPS (WRITER << 7)
 #define WRITERS UINT64_C(0xffff000000000000)
 #define ONE_WRITER (UINT64_C(1) << 48)
-#define MOST 65534u
+#define MOST_READERS LK_RWLOCK_READERS_
+#define MOST_WRITERS 65534u
 
 /* kind_ */
 #define KIND_MASK 3u

@@ -90,12 +90,12 @@
  * Campaign: --states -DKIND=3 -DDO="DRw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
  * Campaign: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
  * Campaign: --states -DKIND=3 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
+ * Find: -DKIND=0 -DDO="RWw" -DHELD -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
+ * Find: --states -DKIND=3 -DDO="RuR" -DHELD
+ * Find: --states -DKIND=2 -DDO="RvR" -DHELD -DSTEERED
+ * Find: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
  * Find: --states -DKIND=3 -DDO="WWWw" -DLK_MODEL_PATIENCE=1
  * Find: --states -DKIND=3 -DDO="WWww" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
- * Find: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
- * Find: --model sc -DKIND=3 -DDO="RuR" -DHELD
- * Find: -DKIND=0 -DDO="WWw" -DHELD -DLK_MODEL_PATIENCE=0
- * Find: --model sc -DKIND=2 -DDO="RvR" -DHELD -DSTEERED
  */
 #include "latchkey/rwlock.h"
 #include "lock_seam.h"

@@ -222,11 +222,11 @@ T_TEST(a_downgrade_lets_waiting_readers_in)
 T_TEST(too_many_read_locks_are_eagain)
 {
     T_REQUIRE_RC(lk_rwlock_init(&lock, LK_RWLOCK_PREFER_READER, 0), 0);
-    for (int i = 0; i < 65534; i++)
+    for (int i = 0; i < 32767; i++)
         T_REQUIRE_RC(lk_rwlock_tryrdlock(&lock), 0);
     T_REQUIRE_RC(lk_rwlock_tryrdlock(&lock), EAGAIN);
     T_REQUIRE_RC(lk_rwlock_rdlock_until(&lock, NULL), EAGAIN);
-    for (int i = 0; i < 65534; i++)
+    for (int i = 0; i < 32767; i++)
         lk_rwlock_rdunlock(&lock);
     T_REQUIRE_EQ(lock.state_, 0);
 }

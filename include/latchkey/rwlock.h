@@ -136,7 +136,7 @@ static inline void lk_rwlock_wrunlock(lk_rwlock *l)
 {
     uint64_t seen = LK_RWLOCK_WRITER_;
     /* [rwlock.2] release, pairs with [rwlock.1] [rwlock.3] [rwlock.6] [rwlock.7] [rwlock.16]
-     * [rwlock.26]: what this writer wrote. */
+     * [rwlock.26] [rwlock.33]: what this writer wrote. */
     if (!LK_LIKELY(lk_word_cas_rel_u64(&l->state_, &seen, 0)))
         lk_rwlock_wrunlock_slowly_(l, seen);
 }

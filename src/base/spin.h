@@ -8,6 +8,7 @@
  *           threads with short sections pay the line for each of them.
  *   NEAR    then, having told the others (counted as waiting), a look every NEAR ns, up to AWAKE in
  *           all.  A sleep and a wake cost 5 to 50 us.
+ * Or, where lines are near (line.h), SOON_LOOKS looks a moment apart in place of ALOOF.
  * The checker needs no luck: there a thread that cannot go on tells the others and goes to sleep at
  * once (or looks LK_MODEL_SPINS times more). */
 #ifndef LKI_SPIN_H
@@ -21,6 +22,10 @@
 
 enum { LKI_ALOOF_NS = 4200, LKI_NEAR_NS = 200, LKI_AWAKE_NS = 12000 };
 
+/* In pauses of the CPU, some 20 ns each: a reading of the clock would be longer than a moment.  The
+ * first one is as long as a short section and its handing over. */
+enum { LKI_MOMENT = 2, LKI_FIRST_MOMENT = 5 };
+
 /* A sleeper that was woken so often in vain has the lock handed over. */
 #if defined(LK_BUILD_MODEL) && defined(LK_MODEL_PATIENCE)
 enum { LKI_PATIENCE = LK_MODEL_PATIENCE };
@@ -32,6 +37,8 @@ enum { LKI_PATIENCE = 4 };
 #ifndef LK_MODEL_SPINS
 #define LK_MODEL_SPINS 0
 #endif
+
+enum { LKI_SOON_LOOKS = 1 };
 
 struct lki_spin {
     int looks;
@@ -60,7 +67,15 @@ static inline void lki_spin_pause(void)
 {
     lk_relax();
 }
+
+static inline void lki_spin_moment(bool first)
+{
+    (void)first;
+    lk_relax();
+}
 #else
+enum { LKI_SOON_LOOKS = 32 };
+
 struct lki_spin {
     uint64_t begun_ns;
 };
@@ -99,6 +114,12 @@ static inline bool lki_spin_more(const struct lki_spin *s)
 static inline void lki_spin_pause(void)
 {
     (void)lki_pause_until(lki_mono_ns() + LKI_NEAR_NS);
+}
+
+static inline void lki_spin_moment(bool first)
+{
+    for (int i = 0; i < (first ? LKI_FIRST_MOMENT : LKI_MOMENT); i++)
+        lk_relax();
 }
 #endif
 

@@ -152,18 +152,51 @@ static bool makes_way(uint64_t s, unsigned kind)
     return kind == LK_RWLOCK_PREFER_READER && (s & (AWAKE | WRITER | INSIDE)) == AWAKE;
 }
 
+/* A reader that has counted itself inside a lock of state `old` may be there. */
+static bool may_stay(uint64_t old, unsigned kind, bool made_way)
+{
+    return reader_may_enter(old, kind) && (made_way || !makes_way(old, kind)) &&
+           (old & INSIDE) < MOST_READERS;
+}
+
+/* Where lines are near: come and look again, a moment apart.  seen: the state without this reader.
+ * False: it is not inside. */
+static bool enter_reading_soon(lk_rwlock *l, uint64_t seen)
+{
+    enum { MAKES_WAY_LOOKS = 4 };
+    unsigned kind = kind_of(l);
+    bool near = lki_line_is_near(), timed = lki_line_is_timed(near);
+    for (int i = 0; (near || timed) && i < LKI_SOON_LOOKS; i++) {
+        lki_spin_moment(i == 0);
+        uint64_t begun_ns = timed ? lki_mono_ns() : 0;
+        /* [rwlock.33] acquire, pairs with [rwlock.2] [rwlock.4] [rwlock.22]: as [rwlock.1]. */
+        uint64_t old = lk_word_add_acq_u64(&l->state_, LK_RWLOCK_READER_);
+        if (timed && old != seen)
+            near = lki_line_took(lki_mono_ns() - begun_ns);
+        timed = false;
+        if (may_stay(old, kind, i >= MAKES_WAY_LOOKS))
+            return true;
+        lk_rwlock_rdunlock(l);
+    }
+    return false;
+}
+
 static int rdlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
 {
+    if (enter_reading_soon(l, seen))
+        return 0;
     struct lki_spin spin;
-    bool made_way = makes_way(seen, kind_of(l));
-    if (made_way) {
+    bool near = lki_line_is_near(), waited = near || makes_way(seen, kind_of(l));
+    if (near)
+        lki_spin_begin(&spin);
+    else if (waited)
         (void)lki_spin_aloof(&spin);
+    if (waited)
         seen = look(l);
-    }
     int rc = enter_reading(l, &seen);
     if (rc != EBUSY)
         return rc;
-    if (!made_way && lki_spin_aloof(&spin))
+    if (!waited && lki_spin_aloof(&spin))
         seen = look(l);
     for (;;) {
         rc = enter_reading(l, &seen);
@@ -274,35 +307,55 @@ static int stop_writing(lk_rwlock *l, const struct writer *me)
 }
 
 /* Count this writer, so that readers make way as the kind says and later writers do; and look on
- * for a while.  *seen becomes the state after it, or one that was there instead. */
-static void look_on(lk_rwlock *l, uint64_t *seen, struct writer *me)
+ * for a while, or a moment.  *seen becomes the state after it, or one that was there instead. */
+static void look_on(lk_rwlock *l, uint64_t *seen, struct writer *me, bool moment)
 {
     uint64_t wanted = (*seen + (me->counted ? 0 : ONE_WRITER)) | AWAKE;
     /* [rwlock.21] relaxed: guards nothing. */
     if (wanted != *seen && !lk_cas_rlx_u64(&l->state_, seen, wanted))
         return;
     me->counted = true;
-    lki_spin_pause();
+    if (moment)
+        lki_spin_moment(false);
+    else
+        lki_spin_pause();
     /* A guess, that only this writer is there: a look would bring the line here for reading, and
      * the moment in which the lock is free would be over before it came for writing. */
     *seen = ONE_WRITER | AWAKE;
+}
+
+/* The first step of waiting.  *seen: a state in which this writer may not enter.  True: it is
+ * inside. */
+static bool enter_writing_soon(lk_rwlock *l, uint64_t *seen, struct writer *me,
+                               struct lki_spin *spin)
+{
+    if (!lki_line_is_near() || lki_writers_meet((*seen & WRITERS) != 0)) {
+        if (lki_spin_aloof(spin))
+            *seen = look(l);
+        return false;
+    }
+    for (int i = 0; i < LKI_SOON_LOOKS && (me->counted || *seen >> 48 < MOST_WRITERS); i++) {
+        look_on(l, seen, me, true);
+        if (enter_writing(l, seen, me))
+            return true;
+    }
+    lki_spin_begin(spin);
+    return false;
 }
 
 static int wrlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
 {
     struct writer me = {false, false, 0};
     struct lki_spin spin;
-    if (enter_writing(l, &seen, &me))
+    if (enter_writing(l, &seen, &me) || enter_writing_soon(l, &seen, &me, &spin))
         return 0;
-    if (lki_spin_aloof(&spin))
-        seen = look(l);
     while (!enter_writing(l, &seen, &me)) {
         if (!me.counted && seen >> 48 >= MOST_WRITERS)
             return EAGAIN;
         if (until->at != NULL && lki_deadline_passed(until))
             return me.counted || me.raised ? stop_writing(l, &me) : ETIMEDOUT;
         if (!me.raised && lki_spin_more(&spin)) {
-            look_on(l, &seen, &me);
+            look_on(l, &seen, &me, false);
             continue;
         }
         me.raised = true;
@@ -331,8 +384,8 @@ void lk_rwlock_wrunlock_slowly_(lk_rwlock *l, uint64_t seen)
         if ((after & INSIDE) == 0)
             after &= ~CROWDED;
         /* [rwlock.4] acq_rel, pairs with [rwlock.1] [rwlock.3] [rwlock.6] [rwlock.7] [rwlock.12]
-         * [rwlock.14] [rwlock.16] [rwlock.18] [rwlock.26]: what this writer wrote; and the gate's 1
-         * that came with CROWDED. */
+         * [rwlock.14] [rwlock.16] [rwlock.18] [rwlock.26] [rwlock.33]: what this writer wrote; and
+         * the gate's 1 that came with CROWDED. */
     } while (!lk_cas_acqrel_u64(&l->state_, &seen, after));
     if (seen & ~after & READERS_SLEEP)
         lki_rwlock_wake_readers(l);
@@ -355,8 +408,7 @@ static void must_be_locked(int rc)
 /* A reader has counted itself inside, and `old` was there before, which is not nothing. */
 void lk_rwlock_rdlock_slowly_(lk_rwlock *l, uint64_t old)
 {
-    unsigned kind = kind_of(l);
-    if (reader_may_enter(old, kind) && !makes_way(old, kind) && (old & INSIDE) < MOST_READERS)
+    if (may_stay(old, kind_of(l), false))
         return;
     lk_rwlock_rdunlock(l);
     must_be_locked(rdlock(l, old, &never));

@@ -5,6 +5,7 @@
 
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "base/line.h"
 #include "base/spin.h"
 #include "latchkey/rwlock.h"
 

@@ -13,7 +13,7 @@ void lk_rwlock_downgrade(lk_rwlock *l)
     do {
         after = let_in(seen - WRITER + LK_RWLOCK_READER_, kind_of(l));
         /* [rwlock.22] release, pairs with [rwlock.1] [rwlock.7] [rwlock.12] [rwlock.16]
-         * [rwlock.26]: what this writer wrote. */
+         * [rwlock.26] [rwlock.33]: what this writer wrote. */
     } while (!lk_cas_rel_u64(&l->state_, &seen, after));
     if (seen & ~after & READERS_SLEEP)
         lki_rwlock_wake_readers(l);

@@ -3,6 +3,7 @@
  * A letter each for what the threads do: R read, W write, r w with a deadline, t T try to read or
  * write, v w twice, U read and upgrade, u with a deadline, D write and downgrade.  HELD: the first
  * (R or W) has the lock already when the others come.  STEERED: see given_up_twice().
+ * LK_MODEL_NEAR: the first looks are those where cache lines are near.
  * The runs --states have four threads, or writers that look on (SPINS), under sequential
  * consistency.
  *
@@ -38,6 +39,10 @@
  * Run: -DKIND=0 -DDO="RWT" -DHELD
  * Run: -DKIND=3 -DDO="RWW" -DHELD
  * Run: -DKIND=0 -DDO="WWw" -DHELD
+ * Run: -DKIND=0 -DDO="RW" -DLK_MODEL_NEAR=1
+ * Run: -DKIND=3 -DDO="WW" -DLK_MODEL_NEAR=1
+ * Run: --states -DKIND=0 -DDO="RrW" -DLK_MODEL_NEAR=1
+ * Run: --states -DKIND=3 -DDO="WWR" -DLK_MODEL_NEAR=1 -DLK_MODEL_PATIENCE=1
  * Run: --states -DKIND=3 -DDO="UU"
  * Run: --states -DKIND=3 -DDO="WWW" -DLK_MODEL_PATIENCE=1
  * Run: --states -DKIND=3 -DDO="WWR" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
@@ -90,9 +95,22 @@
  * Campaign: --states -DKIND=3 -DDO="DRw" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1
  * Campaign: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
  * Campaign: --states -DKIND=3 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
+ * Campaign: -DKIND=0 -DDO="RRW" -DLK_MODEL_NEAR=1
+ * Campaign: -DKIND=0 -DDO="RWW" -DLK_MODEL_NEAR=1
+ * Campaign: -DKIND=1 -DDO="RRW" -DLK_MODEL_NEAR=1
+ * Campaign: -DKIND=1 -DDO="RWW" -DLK_MODEL_NEAR=1
+ * Campaign: -DKIND=2 -DDO="RRW" -DLK_MODEL_NEAR=1
+ * Campaign: -DKIND=2 -DDO="RWW" -DLK_MODEL_NEAR=1
+ * Campaign: -DKIND=3 -DDO="RRW" -DLK_MODEL_NEAR=1
+ * Campaign: -DKIND=3 -DDO="RWW" -DLK_MODEL_NEAR=1
+ * Campaign: --states -DKIND=0 -DDO="WWRR" -DLK_MODEL_NEAR=1 -DLK_MODEL_PATIENCE=1
+ * Campaign: --states -DKIND=1 -DDO="WWRR" -DLK_MODEL_NEAR=1 -DLK_MODEL_PATIENCE=1
+ * Campaign: --states -DKIND=2 -DDO="WWRR" -DLK_MODEL_NEAR=1 -DLK_MODEL_PATIENCE=1
+ * Campaign: --states -DKIND=3 -DDO="WWRR" -DLK_MODEL_NEAR=1 -DLK_MODEL_PATIENCE=1
+ * Campaign: --states -DKIND=3 -DDO="rwRW" -DLK_MODEL_NEAR=1 -DLK_MODEL_PATIENCE=1
  * Find: -DKIND=0 -DDO="RWw" -DHELD -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
  * Find: --states -DKIND=3 -DDO="RuR" -DHELD
- * Find: --states -DKIND=2 -DDO="RvR" -DHELD -DSTEERED
+ * Find: --model sc -DKIND=2 -DDO="RvR" -DHELD -DSTEERED
  * Find: --states -DKIND=0 -DDO="WWw" -DLK_MODEL_PATIENCE=0 -DLK_MODEL_SPINS=1
  * Find: --states -DKIND=3 -DDO="WWWw" -DLK_MODEL_PATIENCE=1
  * Find: --states -DKIND=3 -DDO="WWww" -DLK_MODEL_PATIENCE=1 -DLK_MODEL_SPINS=1

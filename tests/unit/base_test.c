@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/copy.h"
 #include "base/crc32c.h"
+#include "base/line.h"
 #include "base/scan.h"
 #include "cache/hash.h"
 #include "latchkey/err.h"
@@ -351,6 +352,43 @@ T_TEST(clocks_go_forward_and_convert)
     T_REQUIRE(lki_timespec_valid(&a));
     T_REQUIRE(!lki_timespec_valid(&(struct timespec){0, -1}));
     T_REQUIRE(!lki_timespec_valid(&(struct timespec){0, 1000000000}));
+}
+
+/* A process of its own for each test: the guess begins with far. */
+T_TEST(four_near_looks_in_a_row_make_lines_near_and_one_slow_look_is_forgiven)
+{
+    enum { NEAR_NS = 60, FAR_NS = 170 };
+    for (int i = 0; i < 3; i++)
+        T_REQUIRE(lki_line_took(NEAR_NS));
+    T_REQUIRE(!lki_line_took(FAR_NS));
+    T_REQUIRE(lki_line_took(NEAR_NS));
+    T_REQUIRE(!lki_line_is_near());
+    for (int i = 0; i < 100; i++)
+        (void)lki_line_took(NEAR_NS);
+    T_REQUIRE(lki_line_is_near());
+    (void)lki_line_took(FAR_NS);
+    T_REQUIRE(lki_line_is_near());
+    for (int i = 0; i < 100; i++)
+        (void)lki_line_took(FAR_NS);
+    T_REQUIRE(!lki_line_is_near());
+}
+
+T_TEST(one_wait_in_64_is_timed_and_one_in_16_where_lines_are_near)
+{
+    int far = 0, near = 0;
+    for (int i = 0; i < 640; i++)
+        far += lki_line_is_timed(false);
+    for (int i = 0; i < 640; i++)
+        near += lki_line_is_timed(true);
+    T_REQUIRE_EQ(far, 10);
+    T_REQUIRE_EQ(near, 40);
+}
+
+T_TEST(writers_meet_when_two_in_a_row_found_another)
+{
+    T_REQUIRE(!lki_writers_meet(false) && !lki_writers_meet(true));
+    T_REQUIRE(lki_writers_meet(true) && lki_writers_meet(true));
+    T_REQUIRE(!lki_writers_meet(false) && !lki_writers_meet(true));
 }
 
 /* Every code has a text of its own; other numbers have one too. */

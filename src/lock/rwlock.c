@@ -108,12 +108,12 @@ static int sleep_reading(lk_rwlock *l, uint64_t now, const struct lki_deadline *
 }
 
 /* Counted as waiting by the step that made the state `now`. */
-static int wait_to_be_let_in(lk_rwlock *l, uint64_t now, struct lki_spin *spin,
+static int wait_to_be_let_in(lk_rwlock *l, uint64_t now, unsigned kind, struct lki_spin *spin,
                              const struct lki_deadline *until)
 {
     uint64_t phase = now & PHASE;
     while ((now & PHASE) == phase) {
-        if (reader_may_enter(now, kind_of(l))) {
+        if (reader_may_enter(now, kind)) {
             if (enter_from_waiting(l, now))
                 return 0;
         } else if (!lki_spin_near(spin)) {
@@ -131,9 +131,8 @@ static int wait_to_be_let_in(lk_rwlock *l, uint64_t now, struct lki_spin *spin,
 
 /* 0, EAGAIN, or EBUSY: not let in now; *seen, a state that was there, is changed to one that says
  * so. */
-static int enter_reading(lk_rwlock *l, uint64_t *seen)
+static int enter_reading(lk_rwlock *l, uint64_t *seen, unsigned kind)
 {
-    unsigned kind = kind_of(l);
     while (reader_may_enter(*seen, kind)) {
         if ((*seen & INSIDE) >= MOST_READERS)
             return EAGAIN;
@@ -161,10 +160,9 @@ static bool may_stay(uint64_t old, unsigned kind, bool made_way)
 
 /* Where lines are near: come and look again, a moment apart.  seen: the state without this reader.
  * False: it is not inside. */
-static bool enter_reading_soon(lk_rwlock *l, uint64_t seen)
+static bool enter_reading_soon(lk_rwlock *l, uint64_t seen, unsigned kind)
 {
     enum { MAKES_WAY_LOOKS = 4 };
-    unsigned kind = kind_of(l);
     bool near = lki_line_is_near(), timed = lki_line_is_timed(near);
     for (int i = 0; (near || timed) && i < LKI_SOON_LOOKS; i++) {
         lki_spin_moment(i == 0);
@@ -181,25 +179,25 @@ static bool enter_reading_soon(lk_rwlock *l, uint64_t seen)
     return false;
 }
 
-static int rdlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
+static int rdlock(lk_rwlock *l, uint64_t seen, unsigned kind, const struct lki_deadline *until)
 {
-    if (enter_reading_soon(l, seen))
+    if (enter_reading_soon(l, seen, kind))
         return 0;
     struct lki_spin spin;
-    bool near = lki_line_is_near(), waited = near || makes_way(seen, kind_of(l));
+    bool near = lki_line_is_near(), waited = near || makes_way(seen, kind);
     if (near)
         lki_spin_begin(&spin);
     else if (waited)
         (void)lki_spin_aloof(&spin);
     if (waited)
         seen = look(l);
-    int rc = enter_reading(l, &seen);
+    int rc = enter_reading(l, &seen, kind);
     if (rc != EBUSY)
         return rc;
     if (!waited && lki_spin_aloof(&spin))
         seen = look(l);
     for (;;) {
-        rc = enter_reading(l, &seen);
+        rc = enter_reading(l, &seen, kind);
         if (rc != EBUSY)
             return rc;
         if (((seen & WAITING) >> 16) + (seen & INSIDE) >= MOST_READERS)
@@ -209,14 +207,14 @@ static int rdlock(lk_rwlock *l, uint64_t seen, const struct lki_deadline *until)
         uint64_t wanted = (seen + ONE_WAITING) | (lki_spin_more(&spin) ? 0 : READERS_SLEEP);
         /* [rwlock.17] relaxed: counts itself; what it may read comes with [rwlock.7]. */
         if (lk_cas_rlx_u64(&l->state_, &seen, wanted))
-            return wait_to_be_let_in(l, wanted, &spin, until);
+            return wait_to_be_let_in(l, wanted, kind, &spin, until);
     }
 }
 
 int lk_rwlock_tryrdlock(lk_rwlock *l)
 {
     uint64_t seen = look(l);
-    return enter_reading(l, &seen);
+    return enter_reading(l, &seen, kind_of(l));
 }
 
 /* One reader has left a lock of state `old`, in which somebody waits or PHASE is turned over; or a
@@ -408,10 +406,11 @@ static void must_be_locked(int rc)
 /* A reader has counted itself inside, and `old` was there before, which is not nothing. */
 void lk_rwlock_rdlock_slowly_(lk_rwlock *l, uint64_t old)
 {
-    if (may_stay(old, kind_of(l), false))
+    unsigned kind = kind_of(l);
+    if (may_stay(old, kind, false))
         return;
     lk_rwlock_rdunlock(l);
-    must_be_locked(rdlock(l, old, &never));
+    must_be_locked(rdlock(l, old, kind, &never));
 }
 
 void lk_rwlock_wrlock_slowly_(lk_rwlock *l, uint64_t seen)
@@ -427,7 +426,7 @@ int lk_rwlock_rdlock_clock(lk_rwlock *l, int clock, const struct timespec *deadl
         rc = lki_deadline_check(&until);
     else
         return rc;
-    return rc != 0 ? rc : rdlock(l, look(l), &until);
+    return rc != 0 ? rc : rdlock(l, look(l), kind_of(l), &until);
 }
 
 int lk_rwlock_wrlock_clock(lk_rwlock *l, int clock, const struct timespec *deadline)

@@ -391,7 +391,7 @@ static uint64_t unlucky_pair_round(void)
 T_TEST(when_all_who_were_woken_are_killed_the_backstop_ends_the_sleep)
 {
     uint64_t counted = 0;
-    for (int i = 0; i < 25 && counted == 0; i++)
+    for (int i = 0; i < 10 && counted == 0; i++)
         counted = unlucky_pair_round();
     T_REQUIRE_EQ(counted, 1);
 }

@@ -22,6 +22,7 @@
 #define UPGRADER_SLEEPS (WRITER << 7)
 #define WRITERS UINT64_C(0xffff000000000000)
 #define ONE_WRITER (UINT64_C(1) << 48)
+/* Inside or waiting; the other half of INSIDE is for readers that have just come and must leave. */
 #define MOST_READERS LK_RWLOCK_READERS_
 #define MOST_WRITERS 65534u
 
